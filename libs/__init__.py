@@ -1,0 +1,1 @@
+"""Small libraries, each named by its purpose; see libs/README.md."""
