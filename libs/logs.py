@@ -1,0 +1,73 @@
+"""Logs: one JSON object per line on stderr, a constant message, data in fields.
+
+Owns the format. Does not decide what is worth a line. Invariant: `extra={"data": {…}}` holds facts and figures, never
+prompts, completions or keys.
+"""
+
+import json
+import logging
+import sys
+from typing import TextIO
+
+from libs.clock import Clock, SystemClock
+
+
+class JsonFormatter(logging.Formatter):
+    """Formats a record as one JSON object: time, level, logger, message, then the fields of `data`."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__()
+        self._service = service
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time_ms": int(record.created * 1000),
+            "level": record.levelname,
+            "service": self._service,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        data = getattr(record, "data", None)
+        if isinstance(data, dict):
+            line.update(data)
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str, ensure_ascii=False)
+
+
+def set_up_logs(service: str, level: str, stream: TextIO | None = None) -> None:
+    """Points the root logger at one stream. Call once, in main."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonFormatter(service))
+    root = logging.getLogger()
+    for old in root.handlers[:]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(level)
+    for noisy in ("aiokafka", "aiohttp.access", "asyncio", "grpc"):
+        logging.getLogger(noisy).setLevel(logging.WARNING if noisy != "aiokafka" else logging.ERROR)
+
+
+def facts(**data: object) -> dict[str, dict[str, object]]:
+    """`logger.info("request", extra=facts(status=200))`."""
+    return {"data": data}
+
+
+class Throttled:
+    """Logs the same warning at most once per interval, with how often it was left out."""
+
+    def __init__(self, logger: logging.Logger, interval_s: float = 10.0, clock: Clock | None = None) -> None:
+        self._logger = logger
+        self._interval_s = interval_s
+        self._clock = clock or SystemClock()
+        self._next_s = 0.0
+        self._left_out = 0
+
+    def warning(self, message: str, **data: object) -> None:
+        now_s = self._clock.monotonic_s()
+        if now_s < self._next_s:
+            self._left_out += 1
+            return
+        self._logger.warning(message, extra=facts(**data, left_out=self._left_out))
+        self._next_s = now_s + self._interval_s
+        self._left_out = 0

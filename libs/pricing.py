@@ -1,0 +1,75 @@
+"""What a generation costs: token counts and a price snapshot in, line items out.
+
+Owns how line items are formed; `libs.money.cost` owns the arithmetic. Does not decide whether anything is charged.
+Invariant: token classes are disjoint, so no token is charged twice.
+"""
+
+from typing import NamedTuple
+
+from libs.money import NanoUsd, NanoUsdPerMillion, cost
+
+
+class Prices(NamedTuple):
+    """Nano-USD per million units. None inherits: cache classes from `prompt`, reasoning from `completion`."""
+
+    prompt: int
+    completion: int
+    request: int = 0
+    cache_read: int | None = None
+    cache_write: int | None = None
+    reasoning: int | None = None
+
+
+class Units(NamedTuple):
+    """Totals, and the parts of them that may be priced apart."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+class Charge(NamedTuple):
+    """Line items in nano-USD."""
+
+    prompt: NanoUsd
+    completion: NanoUsd
+    request: NanoUsd
+
+    @property
+    def total(self) -> NanoUsd:
+        return NanoUsd(self.prompt + self.completion + self.request)
+
+
+FREE = Charge(NanoUsd(0), NanoUsd(0), NanoUsd(0))
+
+
+def charge(units: Units, prices: Prices) -> Charge:
+    """The line items of one generation.
+
+    Raises:
+        ValueError: a count is negative, or the parts exceed their total.
+    """
+    plain_prompt = units.prompt_tokens - units.cache_read_tokens - units.cache_write_tokens
+    plain_completion = units.completion_tokens - units.reasoning_tokens
+    if plain_prompt < 0 or plain_completion < 0:
+        raise ValueError("parts of a token total exceed it")
+    cache_read = prices.prompt if prices.cache_read is None else prices.cache_read
+    cache_write = prices.prompt if prices.cache_write is None else prices.cache_write
+    prompt = _lines(
+        (plain_prompt, prices.prompt), (units.cache_read_tokens, cache_read), (units.cache_write_tokens, cache_write)
+    )
+    reasoning = prices.completion if prices.reasoning is None else prices.reasoning
+    completion = _lines((plain_completion, prices.completion), (units.reasoning_tokens, reasoning))
+    return Charge(prompt, completion, cost(1, NanoUsdPerMillion(prices.request)))
+
+
+def _lines(*lines: tuple[int, int]) -> NanoUsd:
+    """Sums line items; those of one price are one line, rounded once."""
+    units_by_price: dict[int, int] = {}
+    for units, price in lines:
+        if units < 0:
+            raise ValueError("a token count is negative")
+        units_by_price[price] = units_by_price.get(price, 0) + units
+    return NanoUsd(sum(cost(units, NanoUsdPerMillion(price)) for price, units in units_by_price.items()))

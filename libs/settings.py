@@ -1,0 +1,135 @@
+"""Settings: how services read their environment, and the groups they share.
+
+Owns loading, unknown-name errors and masked printing. Does not own any service's own fields.
+Invariant: read once at start, frozen afterwards; a name with our prefix that nobody reads is an error.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Group(BaseModel):
+    """A group of settings that several services share."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PostgresSettings(Group):
+    """Where a service keeps its tables."""
+
+    dsn: SecretStr = Field(description="postgresql:// URL; may hold a password")
+    min_connections: int = Field(1, ge=0, le=1000, description="connections kept open")
+    max_connections: int = Field(8, ge=1, le=1000, description="connections at most, per process")
+
+
+class KafkaSettings(Group):
+    """Where the event log is."""
+
+    bootstrap_servers: str = Field(description="host:port list, separated by commas")
+    partitions: int = Field(8, ge=1, le=1024, description="partitions of topics that we create")
+    replication_factor: int = Field(1, ge=1, le=10, description="copies of topics that we create")
+
+
+class ServingSettings(Group):
+    """How a service is reached."""
+
+    rpc_address: str = Field("127.0.0.1:0", description="host:port of the gRPC server")
+    ops_host: str = Field("127.0.0.1", description="host of /healthz, /readyz and /metrics")
+    ops_port: Port = Field(0, description="port of /healthz, /readyz and /metrics; 0 is a free one")
+    drain_s: float = Field(10.0, ge=0, le=900, description="seconds that running calls get at shutdown")
+
+
+class TelemetrySettings(Group):
+    """Logs and traces."""
+
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged")
+    otlp_endpoint: str | None = Field(None, description="base URL of an OTLP/HTTP receiver; none: no spans are made")
+    sample_ratio: float = Field(1.0, ge=0, le=1, description="share of new traces that are recorded")
+
+
+class ServiceSettings(BaseSettings):
+    """Base of every service's settings; subclasses set `env_prefix`."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_nested_delimiter="__", env_ignore_empty=True)
+
+
+S = TypeVar("S", bound=ServiceSettings)
+
+
+class SettingsError(Exception):
+    """The environment does not make valid settings; the message names each field."""
+
+
+def load(settings_class: type[S], environ: Mapping[str, str] | None = None) -> S:
+    """Reads settings from the environment and from files in `SWITCHYARD_SECRETS_DIR`, if that is set.
+
+    Raises:
+        SettingsError: a value is missing, out of bounds, or a name with the prefix is not known.
+    """
+    names = os.environ if environ is None else environ
+    unknown = unknown_names(settings_class, names)
+    if unknown:
+        raise SettingsError(f"unknown settings: {', '.join(unknown)}")
+    secrets = names.get("SWITCHYARD_SECRETS_DIR")
+    try:
+        return settings_class(_secrets_dir=secrets) if secrets else settings_class()  # type: ignore[call-arg]
+    except ValidationError as error:
+        prefix = settings_class.model_config.get("env_prefix", "")
+        problems = [f"{_name(prefix, problem['loc'])}: {problem['msg']}" for problem in error.errors()]
+        raise SettingsError("; ".join(problems)) from None
+
+
+def load_or_exit(settings_class: type[S]) -> S:
+    """For `__main__`: loads, or prints what is wrong and exits with 2; `--check-config` prints them and exits with 0."""
+    try:
+        settings = load(settings_class)
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(2)
+    if "--check-config" in sys.argv:
+        sys.stdout.write(masked(settings) + "\n")
+        sys.exit(0)
+    return settings
+
+
+def masked(settings: ServiceSettings) -> str:
+    """The settings as JSON with secrets masked."""
+    return json.dumps(settings.model_dump(mode="json"), indent=2)
+
+
+def unknown_names(settings_class: type[ServiceSettings], environ: Mapping[str, str]) -> list[str]:
+    """Names in the environment that carry the class's prefix but belong to no field."""
+    prefix = settings_class.model_config.get("env_prefix", "").upper()
+    known = {name.upper() for name in _field_names(settings_class.model_fields, prefix)}
+    return sorted(name for name in environ if name.upper().startswith(prefix) and name.upper() not in known)
+
+
+def _field_names(fields: Mapping[str, FieldInfo], prefix: str) -> list[str]:
+    names: list[str] = []
+    for name, field in fields.items():
+        names.append(prefix + name)
+        group = _group_of(field.annotation)
+        if group is not None:
+            names.extend(_field_names(group.model_fields, f"{prefix}{name}__"))
+    return names
+
+
+def _group_of(annotation: Any) -> type[BaseModel] | None:
+    candidates = [annotation, *getattr(annotation, "__args__", ())]
+    for candidate in candidates:
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return None
+
+
+def _name(prefix: str, location: tuple[int | str, ...]) -> str:
+    return prefix + "__".join(str(part) for part in location).upper()

@@ -1,0 +1,1 @@
+"""The public HTTP door; see README.md."""

@@ -1,0 +1,125 @@
+"""Requests in core's terms as the messages that other services take.
+
+Owns the translation alone. Invariant: what is absent stays absent.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from switchyard.keys.v1.keys_pb2 import Key
+from switchyard.ledger.v1.ledger_pb2 import HoldRequest
+from switchyard.provider.v1.provider_pb2 import AttemptLimits, GenerateRequest
+from switchyard.routing.v1 import routing_pb2 as routing
+
+from libs.money import NanoUsdPerMillion, cost
+from services.edge_proxy.core.chat_request import ChatRequest
+from services.edge_proxy.core.preferences import NO_PREFERENCES, Preferences
+from services.edge_proxy.generation import Generation
+
+MINIMUM_TOKENS: Final = 16
+"""Fewer completion tokens than this are not worth a request whose caller named no limit (DESIGN §4.3)."""
+
+_SORTS: Final[Mapping[str, "routing.Sort.ValueType"]] = {
+    "price": routing.SORT_PRICE,
+    "throughput": routing.SORT_THROUGHPUT,
+    "latency": routing.SORT_LATENCY,
+    "exacto": routing.SORT_EXACTO,
+}
+_COLLECTION: Final[Mapping[str, "routing.DataCollection.ValueType"]] = {
+    "allow": routing.DATA_COLLECTION_ALLOW,
+    "deny": routing.DATA_COLLECTION_DENY,
+}
+
+
+def plan_request(generation_id: str, account_id: str, request: ChatRequest) -> routing.PlanRequest:
+    features = routing.RequestFeatures(
+        stream=request.stream,
+        prompt_tokens_estimate=request.prompt_tokens,
+        max_tokens=request.max_tokens,
+        uses_tools=request.uses_tools,
+        uses_response_format=request.uses_response_format,
+        parameters=request.parameters,
+        input_modalities=request.modalities,
+    )
+    message = routing.PlanRequest(
+        generation_id=generation_id, account_id=account_id, models=request.models, features=features
+    )
+    if request.preferences is not NO_PREFERENCES:
+        message.preferences.CopyFrom(_preferences(request.preferences))
+    return message
+
+
+def _preferences(preferences: Preferences) -> routing.ProviderPreferences:
+    message = routing.ProviderPreferences(
+        order=preferences.order,
+        has_only=preferences.only is not None,
+        only=preferences.only or (),
+        ignore=preferences.ignore,
+        allow_fallbacks=preferences.allow_fallbacks,
+        require_parameters=preferences.require_parameters,
+        zdr=preferences.zdr,
+        quantizations=preferences.quantizations,
+    )
+    if preferences.sort is not None:
+        message.sort = _SORTS[preferences.sort]
+    if preferences.data_collection is not None:
+        message.data_collection = _COLLECTION[preferences.data_collection]
+    for name, price in preferences.max_price:
+        setattr(message.max_price, name, price)
+    return message
+
+
+def hold_request(
+    generation_id: str, key: Key, request: ChatRequest, plan: routing.PlanResponse, owner: str
+) -> HoldRequest:
+    """The dearest planned attempt's price × (estimated prompt, `max_tokens` or the endpoint's output limit)."""
+    fixed = token_price = tokens = 0
+    for attempt in plan.attempts:
+        price = attempt.price
+        prompt_price = max(price.prompt, price.cache_write if price.HasField("cache_write") else 0)
+        prompt = cost(request.prompt_tokens, NanoUsdPerMillion(prompt_price))
+        fixed = max(fixed, prompt + cost(1, NanoUsdPerMillion(price.request)))
+        completion_price = max(price.completion, price.reasoning if price.HasField("reasoning") else 0)
+        token_price = max(token_price, completion_price)
+        if request.max_tokens is None:
+            room = max(attempt.context_length - request.prompt_tokens, 1)
+            limit = attempt.max_completion_tokens or room
+            tokens = max(tokens, min(limit, room))
+    asked = request.max_tokens if request.max_tokens is not None else tokens
+    wanted = asked * request.choices
+    return HoldRequest(
+        generation_id=generation_id,
+        account_id=key.account_id,
+        key_hash=key.hash,
+        fixed_nano_usd=fixed,
+        token_price=token_price,
+        tokens=wanted,
+        minimum_tokens=wanted if request.max_tokens is not None else min(wanted, MINIMUM_TOKENS * request.choices),
+        key_limit_nano_usd=key.limit_nano_usd if key.HasField("limit_nano_usd") else None,
+        key_limit_reset=key.limit_reset,
+        owner=owner,
+    )
+
+
+def generate_request(generation: Generation, attempt: routing.Attempt, user_hash: str) -> GenerateRequest:
+    limits = attempt.limits
+    granted = generation.granted_tokens
+    return GenerateRequest(
+        generation_id=generation.id,
+        provider_slug=attempt.provider_slug,
+        provider_name=attempt.provider_name,
+        provider_model_id=attempt.provider_model_id,
+        model=attempt.model,
+        created_s=generation.created_s,
+        stream=generation.request.stream,
+        body=generation.request.body,
+        max_tokens=None if granted is None else max(granted // generation.request.choices, 1),
+        unsupported_parameters=attempt.unsupported_parameters,
+        limits=AttemptLimits(
+            connect_ms=limits.connect_ms,
+            first_event_ms=limits.first_event_ms,
+            idle_ms=limits.idle_ms,
+            total_ms=limits.total_ms,
+        ),
+        user_hash=user_hash,
+    )

@@ -1,0 +1,1 @@
+"""Requests, errors, usage and money of the public API; pure."""

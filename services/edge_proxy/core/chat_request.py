@@ -1,0 +1,235 @@
+"""A chat completion request: parsed, checked, and reduced to what its way through the services needs.
+
+Owns which fields are documented, their types and ranges (reference api-facts §3.1). Does not rewrite the body: the
+provider adapter gets the caller's bytes. Invariant: unknown fields are ignored here and passed on.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+
+from libs.errors import AppError, Kind
+from libs.tokens import TokenCounter
+from services.edge_proxy.core import fields
+from services.edge_proxy.core.fields import Json, Object, invalid
+from services.edge_proxy.core.messages import MessageFacts, read_messages
+from services.edge_proxy.core.preferences import NO_PREFERENCES, Preferences, read_preferences
+
+MAX_MODELS: Final = 32
+MAX_MODEL_NAME: Final = 256
+MAX_TOKENS_BOUND: Final = 100_000_000
+MEDIA_PART_TOKENS: Final = 1_500
+"""What one image, audio or file part is taken to cost in prompt tokens until the provider says better."""
+_TOKENS_PER_MESSAGE: Final = 3
+_TOKENS_PRIMING: Final = 3
+
+_EFFORTS = frozenset({"max", "xhigh", "high", "medium", "low", "minimal", "none"})
+_TIERS = frozenset({"auto", "default", "fast", "flex", "priority", "scale"})
+_ROUTES = frozenset({"fallback", "sort"})
+_RANGES: Final = (
+    ("temperature", 0.0, 2.0),
+    ("top_p", 0.0, 1.0),
+    ("min_p", 0.0, 1.0),
+    ("top_a", 0.0, 1.0),
+    ("frequency_penalty", -2.0, 2.0),
+    ("presence_penalty", -2.0, 2.0),
+    ("repetition_penalty", 0.0, 2.0),
+)
+_WHOLE_RANGES: Final = (
+    ("top_k", 0, 2**31 - 1),
+    ("top_logprobs", 0, 20),
+    ("seed", -(2**63), 2**63 - 1),
+    ("max_tokens", 1, MAX_TOKENS_BOUND),
+    ("max_completion_tokens", 1, MAX_TOKENS_BOUND),
+    ("n", 1, 128),
+)
+PARAMETERS: Final = frozenset(
+    {
+        "temperature", "top_p", "top_k", "min_p", "top_a", "frequency_penalty", "presence_penalty",
+        "repetition_penalty", "max_tokens", "max_completion_tokens", "logit_bias", "logprobs", "top_logprobs",
+        "prediction", "seed", "response_format", "structured_outputs", "stop", "tools", "tool_choice",
+        "parallel_tool_calls", "include_reasoning", "reasoning", "reasoning_effort", "web_search_options", "verbosity",
+    }
+)  # fmt: skip
+"""The names that `supported_parameters` of endpoints may hold (reference api-facts §4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """A checked request.
+
+    Attributes:
+        body: the caller's JSON, as it came.
+        models: to be tried in this order; at least one.
+        max_tokens: the caller's limit per choice, None when there is none.
+        choices: how many answers are asked for (`n`).
+        prompt_tokens: estimate for holds; exact for text under o200k_base (libs/tokens), rough for media parts.
+    """
+
+    body: bytes
+    models: tuple[str, ...]
+    stream: bool
+    max_tokens: int | None
+    choices: int
+    prompt_tokens: int
+    parameters: tuple[str, ...]
+    uses_tools: bool
+    uses_response_format: bool
+    modalities: tuple[str, ...]
+    preferences: Preferences
+    user: str
+    session_id: str
+    trace_json: bytes
+    text_only: bool
+
+
+def parse_chat_request(body: bytes, counter: TokenCounter) -> ChatRequest:
+    """Checks a body.
+
+    Raises:
+        AppError: 400 that names the field, or says where the JSON breaks.
+    """
+    source = _load(body)
+    models = _read_models(source)
+    facts = read_messages(source)
+    _check_parameters(source)
+    tools = fields.items(source, "tools", max_items=4096)
+    response_format = fields.mapping(source, "response_format")
+    choices = source.get("n") or 1
+    modalities = tuple(sorted(facts.modalities))
+    return ChatRequest(
+        body=body,
+        models=models,
+        stream=fields.flag(source, "stream") or False,
+        max_tokens=_max_tokens(source),
+        choices=int(choices),
+        prompt_tokens=_estimate(facts, tools, response_format, counter),
+        parameters=tuple(name for name in source if name in PARAMETERS and source[name] is not None),
+        uses_tools=bool(tools),
+        uses_response_format=response_format is not None and response_format.get("type") != "text",
+        modalities=modalities,
+        preferences=NO_PREFERENCES if source.get("provider") is None else read_preferences(source),
+        user=fields.text(source, "user", max_length=1024) or "",
+        session_id=fields.text(source, "session_id", max_length=256) or "",
+        trace_json=_read_trace(source),
+        text_only=not modalities,
+    )
+
+
+def _load(body: bytes) -> Object:
+    try:
+        source = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise AppError(Kind.INVALID, "INVALID_JSON", f"The request body is not valid JSON: {error}") from None
+    if not isinstance(source, dict):
+        raise AppError(Kind.INVALID, "INVALID_JSON", "The request body must be a JSON object")
+    return source
+
+
+def _read_models(source: Object) -> tuple[str, ...]:
+    first = fields.text(source, "model", max_length=MAX_MODEL_NAME)
+    others = fields.texts(source, "models", max_items=MAX_MODELS, max_length=MAX_MODEL_NAME) or []
+    models = tuple(dict.fromkeys(([first] if first else []) + [name for name in others if name]))
+    if not models:
+        raise invalid("model", "is required (or give `models`)")
+    return models
+
+
+def _check_parameters(source: Object) -> None:
+    for name, low, high in _RANGES:
+        if name in source:
+            fields.number(source, name, low, high)
+    for name, least, most in _WHOLE_RANGES:
+        if name in source:
+            fields.whole(source, name, least, most)
+    for name in ("logprobs", "parallel_tool_calls", "include_reasoning", "structured_outputs"):
+        if name in source:
+            fields.flag(source, name)
+    for name in ("stream_options", "reasoning", "prediction", "usage", "logit_bias", "web_search_options", "debug"):
+        if name in source:
+            fields.mapping(source, name)
+    _check_choices(source)
+    _check_stop(source)
+    _check_tools(source)
+    _check_maps(source)
+
+
+def _check_choices(source: Object) -> None:
+    effort = fields.member(source, "reasoning_effort", _EFFORTS)
+    fields.member(source, "service_tier", _TIERS)
+    fields.member(source, "route", _ROUTES)
+    reasoning = source.get("reasoning") or {}
+    other = fields.member(reasoning, "effort", _EFFORTS, path="reasoning.")
+    if effort is not None and other is not None and effort != other:
+        raise invalid("reasoning_effort", "differs from reasoning.effort")
+    fields.whole(reasoning, "max_tokens", 1, MAX_TOKENS_BOUND, path="reasoning.")
+
+
+def _check_stop(source: Object) -> None:
+    stop = source.get("stop")
+    if stop is None or isinstance(stop, str):
+        return
+    if not isinstance(stop, list) or len(stop) > 4 or not all(isinstance(item, str) for item in stop):
+        raise invalid("stop", "must be a string or an array of at most 4 strings")
+
+
+def _check_tools(source: Object) -> None:
+    for index, tool in enumerate(fields.items(source, "tools", max_items=4096) or ()):
+        if not isinstance(tool, dict) or not isinstance(tool.get("type"), str):
+            raise invalid(f"tools.{index}", "must be an object with a type")
+        if tool["type"] == "function":
+            function = tool.get("function")
+            if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+                raise invalid(f"tools.{index}.function", "must be an object with a name")
+    choice = source.get("tool_choice")
+    if choice is not None and not isinstance(choice, str | dict):
+        raise invalid("tool_choice", "must be a string or an object")
+    response_format = fields.mapping(source, "response_format")
+    if response_format is not None and not isinstance(response_format.get("type"), str):
+        raise invalid("response_format.type", "must be a string")
+
+
+def _check_maps(source: Object) -> None:
+    bias = source.get("logit_bias") or {}
+    for name in bias:
+        fields.number(bias, name, -100, 100, path="logit_bias.")
+    metadata = fields.mapping(source, "metadata") or {}
+    if len(metadata) > 16:
+        raise invalid("metadata", "must have at most 16 pairs")
+    for name, value in metadata.items():
+        if len(name) > 64 or not isinstance(value, str) or len(value) > 512:
+            raise invalid(
+                f"metadata.{name[:64]}", "must be a string of at most 512 characters under a name of at most 64"
+            )
+
+
+def _max_tokens(source: Object) -> int | None:
+    value = source.get("max_completion_tokens")
+    if value is None:
+        value = source.get("max_tokens")
+    return None if value is None else int(value)
+
+
+def _estimate(
+    facts: MessageFacts, tools: list[Json] | None, response_format: Object | None, counter: TokenCounter
+) -> int:
+    """OpenAI's chat formula: three tokens a message and three to prime, plus every text; media parts at a flat rate."""
+    count = counter.count
+    total = _TOKENS_PRIMING + _TOKENS_PER_MESSAGE * facts.messages + MEDIA_PART_TOKENS * facts.media_parts
+    total += sum(count(text) for text in facts.texts)
+    if tools:
+        total += count(orjson.dumps(tools).decode())
+    if response_format is not None and "json_schema" in response_format:
+        total += count(orjson.dumps(response_format["json_schema"]).decode())
+    return total
+
+
+def _read_trace(source: Object) -> bytes:
+    trace = fields.mapping(source, "trace")
+    if not trace:
+        return b""
+    encoded = orjson.dumps(trace)
+    if len(encoded) > 8192:
+        raise invalid("trace", "must be at most 8 KiB of JSON")
+    return encoded

@@ -1,0 +1,92 @@
+"""`POST /api/v1/chat/completions`: from HTTP to a generation and back.
+
+Owns this route's HTTP. Does not know how a generation runs. Invariant: every reply to a request that could be read
+carries its generation id.
+"""
+
+from aiohttp import web
+
+from libs.errors import AppError, Kind
+from libs.telemetry import current_traceparent
+from libs.tokens import TokenCounter
+from services.edge_proxy.authentication import Authenticator, require_inference
+from services.edge_proxy.core.chat_request import parse_chat_request
+from services.edge_proxy.core.error_body import error_event
+from services.edge_proxy.generation import CallerFacts, Generation
+from services.edge_proxy.handlers import Generations
+from services.edge_proxy.http.body import BodyLimits, read_body
+from services.edge_proxy.http.replies import error_reply, json_reply
+from services.edge_proxy.http.sse import EventStream
+from services.edge_proxy.ports import ClientGoneError
+
+
+class ChatRoute:
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        generations: Generations,
+        counter: TokenCounter,
+        limits: BodyLimits,
+        keep_alive_s: float,
+    ) -> None:
+        self._authenticator = authenticator
+        self._generations = generations
+        self._counter = counter
+        self._limits = limits
+        self._keep_alive_s = keep_alive_s
+
+    async def post(self, request: web.Request) -> web.StreamResponse:
+        key = await self._authenticator.key_of(request.headers.get("Authorization"))
+        require_inference(key)
+        body = await read_body(request, self._limits)
+        chat = parse_chat_request(body, self._counter)
+        generation = self._generations.new(key, chat, caller_facts(request))
+        try:
+            await self._generations.admit(generation)
+            if chat.stream:
+                return await self._stream(request, generation)
+            reply = await self._generations.complete(generation)
+        except AppError as error:
+            return error_reply(error, generation_id=generation.id)
+        return json_reply(reply, generation_id=generation.id)
+
+    async def _stream(self, request: web.Request, generation: Generation) -> web.StreamResponse:
+        stream = EventStream(request, generation.id, self._keep_alive_s)
+        try:
+            await self._generations.stream(generation, stream)
+            return await stream.end()
+        except AppError as error:
+            if not stream.started:
+                raise
+            await stream.write(_late_error(generation, error))
+            return await stream.end()
+        except ClientGoneError:
+            raise ConnectionResetError("the caller left") from None
+        finally:
+            stream.close()
+
+
+def _late_error(generation: Generation, error: AppError) -> bytes:
+    """An error after comments had committed the reply to 200."""
+    return error_event(
+        error,
+        generation_id=generation.id,
+        created_s=generation.created_s,
+        model=generation.request.models[0],
+        provider="",
+    )
+
+
+def caller_facts(request: web.Request) -> CallerFacts:
+    headers = request.headers
+    session_id = headers.get("x-session-id", "")
+    if len(session_id) > 256:
+        raise AppError(Kind.INVALID, "INVALID_REQUEST", "x-session-id: must be at most 256 characters")
+    return CallerFacts(
+        http_referer=(headers.get("HTTP-Referer") or headers.get("Referer", ""))[:512],
+        app_title=(headers.get("X-OpenRouter-Title") or headers.get("X-Title", ""))[:128],
+        user_agent=headers.get("User-Agent", "")[:256],
+        session_id=session_id,
+        request_id=headers.get("X-Request-Id", "")[:128],
+        traceparent=current_traceparent() or "",
+    )

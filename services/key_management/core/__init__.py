@@ -1,0 +1,1 @@
+"""What a key is and when it is good; pure."""
