@@ -69,19 +69,23 @@ class SettingsError(Exception):
     """The environment does not make valid settings; the message names each field."""
 
 
-def load(settings_class: type[S], environ: Mapping[str, str] | None = None) -> S:
+def load(settings_class: type[S], overrides: Mapping[str, Any] | None = None) -> S:
     """Reads settings from the environment and from files in `SWITCHYARD_SECRETS_DIR`, if that is set.
+
+    Args:
+        overrides: values that win over the environment, nested as the fields are.
 
     Raises:
         SettingsError: a value is missing, out of bounds, or a name with the prefix is not known.
     """
-    names = os.environ if environ is None else environ
-    unknown = unknown_names(settings_class, names)
-    if unknown:
-        raise SettingsError(f"unknown settings: {', '.join(unknown)}")
-    secrets = names.get("SWITCHYARD_SECRETS_DIR")
+    if settings_class.model_config.get("extra") != "ignore":
+        unknown = unknown_names(settings_class, os.environ)
+        if unknown:
+            raise SettingsError(f"unknown settings: {', '.join(unknown)}")
+    secrets = os.environ.get("SWITCHYARD_SECRETS_DIR")
+    values = {**(overrides or {}), **({"_secrets_dir": secrets} if secrets else {})}
     try:
-        return settings_class(_secrets_dir=secrets) if secrets else settings_class()  # type: ignore[call-arg]
+        return settings_class(**values)
     except ValidationError as error:
         prefix = settings_class.model_config.get("env_prefix", "")
         problems = [f"{_name(prefix, problem['loc'])}: {problem['msg']}" for problem in error.errors()]

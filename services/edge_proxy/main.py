@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import grpc
-from aiohttp import web
 from opentelemetry.trace import Tracer
 
 from libs.bus.kafka import KafkaEventLog
 from libs.bus.port import EventLog
-from libs.bus.spool import Spool
+from libs.bus.spool import Spool, SpoolSettings
 from libs.clock import Clock, SystemClock
 from libs.errors import AppError
 from libs.ids import prefixed_id
@@ -170,8 +169,8 @@ async def run(settings: Settings) -> None:
         tracer = await stack.enter_async_context(open_tracer(NAME, settings.telemetry))
         event_log = KafkaEventLog(settings.kafka.bootstrap_servers, client_id=f"{NAME}-{socket.gethostname()}")
         stack.push_async_callback(event_log.close)
-        spool = Spool(settings.spool.folder, sync=settings.spool.sync, max_bytes=settings.spool.max_bytes)
-        await spool.open()
+        limits = SpoolSettings(max_bytes=settings.spool.max_bytes, sync=settings.spool.sync)
+        spool = await Spool.open(settings.spool.folder, limits)
         stack.push_async_callback(spool.close)
         channels = Channels(
             key_management=_channel(peers.key_management, "key_management", tracer),

@@ -1,0 +1,1 @@
+"""The audit: recomputes the books from their entries; see README.md."""

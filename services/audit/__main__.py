@@ -1,0 +1,7 @@
+"""`python -m services.audit [--data-dir DIR] [--dsn DSN]`; see README.md."""
+
+import sys
+
+from services.audit.main import main
+
+sys.exit(main())

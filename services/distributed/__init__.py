@@ -1,0 +1,1 @@
+"""Every service as a process of its own on one machine, supervised. See README.md."""

@@ -1,0 +1,7 @@
+import sys
+
+from libs.settings import load_or_exit
+from services.distributed.main import main
+from services.launch.settings import LaunchSettings
+
+sys.exit(main(load_or_exit(LaunchSettings)))

@@ -1,0 +1,70 @@
+"""Which upstream a start uses: the operator's server, providers with keys in the environment, or the simulator.
+
+Owns this one choice, in this order (DESIGN §7). Invariant: the simulator stands in only when nothing real was given.
+"""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from services.launch.settings import LaunchSettings, environment
+
+_START_LIMIT_S: Final = 20.0
+
+
+class UpstreamKind(Enum):
+    OWN_SERVER = "upstream"
+    CREDENTIALS = "credentials"
+    SIMULATOR = "simulator"
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """Attributes:
+    providers: slugs of the providers whose keys were found.
+    """
+
+    kind: UpstreamKind
+    providers: tuple[str, ...] = ()
+
+
+def choose_upstream(settings: LaunchSettings, credentials: Mapping[str, str]) -> Upstream:
+    if settings.upstream_base_url:
+        return Upstream(UpstreamKind.OWN_SERVER)
+    if credentials:
+        return Upstream(UpstreamKind.CREDENTIALS, tuple(sorted(credentials)))
+    return Upstream(UpstreamKind.SIMULATOR)
+
+
+class SimulatorFailedError(Exception):
+    """The simulator did not start; its log says why."""
+
+
+@asynccontextmanager
+async def running_simulator(data_dir: Path) -> AsyncIterator[str]:
+    """A simulator as a child process, for the length of the block; its base URL. It ends with us, however we end."""
+    log_path = data_dir / "provider_simulator.log"
+    with log_path.open("ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "services.launch.child", "services.provider_simulator",
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
+            env=environment(), start_new_session=True,
+        )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(_START_LIMIT_S):
+            line = await process.stdout.readline()
+        if not line:
+            raise SimulatorFailedError(f"see {log_path}")
+        yield str(orjson.loads(line)["base_url"])
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()

@@ -1,0 +1,1 @@
+"""A stand-in upstream that speaks real provider wire formats, with dials for latency, errors and cut streams."""

@@ -1,0 +1,1 @@
+"""The protocol-neutral core: directives, scripts, the catalogue and the statistics; pure."""

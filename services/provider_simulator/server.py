@@ -1,0 +1,95 @@
+"""The simulator's HTTP server: every protocol's routes, the statistics and the health check.
+
+Owns routes and the listening socket. Does not know wire formats. Invariant: handlers are cancelled when the caller goes
+away, for that is how the statistics learn of it.
+"""
+
+from dataclasses import dataclass
+
+import orjson
+from aiohttp import web
+
+from libs.clock import Clock, SystemClock
+from services.provider_simulator.core.catalogue import Catalogue, CatalogueError, parse_catalogue
+from services.provider_simulator.core.statistics import Statistics
+from services.provider_simulator.protocols.openai.chat_server import ChatLimits, ChatServer
+from services.provider_simulator.protocols.openai.errors import RefusedError, error_headers, refusal_body
+from services.provider_simulator.settings import ProviderSimulatorSettings
+from services.provider_simulator.text_counter import TextCounter
+
+_SHUTDOWN_S = 0.5
+_BACKLOG = 1024
+
+
+def build(settings: ProviderSimulatorSettings, clock: Clock | None = None) -> web.Application:
+    """The application; run it with `handler_cancellation=True`, or let `start` do so.
+
+    Raises:
+        CatalogueError: the catalogue file cannot be read or has the wrong shape.
+    """
+    statistics = Statistics()
+    limits = ChatLimits(settings.require_bearer, settings.refuse_unknown_parameters, settings.request_limit_s)
+    chat = ChatServer(_read_catalogue(settings), statistics, TextCounter(), limits, clock or SystemClock())
+
+    async def stats(_: web.Request) -> web.Response:
+        return web.Response(body=orjson.dumps(statistics.as_document()), content_type="application/json")
+
+    app = web.Application(client_max_size=settings.max_body_bytes)
+    app.add_routes([web.get("/sim/stats", stats), web.get("/healthz", _healthz)])
+    app.add_routes(chat.routes())
+    app.router.add_route("*", "/{path:.*}", _no_route)
+    return app
+
+
+@dataclass(frozen=True, slots=True)
+class RunningSimulator:
+    """A simulator that listens.
+
+    Attributes:
+        base_url: `http://host:port`; a provider's OpenAI base URL is `{base_url}/{provider slug}/v1`.
+    """
+
+    base_url: str
+    _runner: web.AppRunner
+
+    async def stop(self) -> None:
+        """Stops listening and cuts what is still being answered."""
+        await self._runner.cleanup()
+
+
+async def start(settings: ProviderSimulatorSettings) -> RunningSimulator:
+    """Listens on the loop that is running.
+
+    Raises:
+        CatalogueError: as for `build`.
+        OSError: the address is taken or not ours.
+    """
+    app = build(settings)
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_S)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, settings.host, settings.port, backlog=_BACKLOG).start()
+    except BaseException:
+        await runner.cleanup()
+        raise
+    host, port = runner.addresses[0][:2]
+    return RunningSimulator(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}", runner)
+
+
+def _read_catalogue(settings: ProviderSimulatorSettings) -> Catalogue:
+    try:
+        document = orjson.loads(settings.catalogue.read_bytes())
+    except OSError as error:
+        raise CatalogueError(f"{settings.catalogue}: {error.strerror}") from None
+    except orjson.JSONDecodeError as error:
+        raise CatalogueError(f"{settings.catalogue}: {error}") from None
+    return parse_catalogue(document)
+
+
+async def _healthz(_: web.Request) -> web.Response:
+    return web.json_response({"status": "ok", "service": "provider_simulator"})
+
+
+async def _no_route(request: web.Request) -> web.Response:
+    refused = RefusedError(f"Invalid URL ({request.method} {request.path[:200]})", status=404, code="unknown_url")
+    return web.Response(body=refusal_body(refused), status=404, headers=error_headers(404))

@@ -1,0 +1,186 @@
+"""Composes every service in one process: one pool, one event log in PostgreSQL, one channel without sockets.
+
+Owns who gets what. Decides nothing. Invariant: services do not know that they share a process.
+"""
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+import grpc
+import uvloop
+from switchyard.provider.v1.provider_pb2_grpc import ProviderAdapterServiceStub
+
+from libs.bus.postgres import PostgresEventLog
+from libs.bus.spool import Spool
+from libs.bus.topics import all_specs
+from libs.clock import SystemClock
+from libs.errors import AppError
+from libs.lifecycle import Background, Service, running, stop_requested, wait_for_end
+from libs.logs import facts, set_up_logs
+from libs.metrics import Metrics
+from libs.pg.cluster import EmbeddedPostgresError
+from libs.pg.embedded import EmbeddedPostgres
+from libs.pg.migrations import migrate
+from libs.pg.pool import open_pool
+from libs.rpc.in_process import InProcessChannel
+from libs.rpc.methods import MethodTable
+from libs.settings import SettingsError, load
+from libs.telemetry import open_tracer
+from services.analytics import main as analytics
+from services.billing_ledger import main as billing_ledger
+from services.edge_proxy import main as edge_proxy
+from services.edge_proxy.settings import HttpSettings
+from services.key_management import main as key_management
+from services.launch.bootstrap import ensure_bootstrap, offered_models
+from services.launch.output_file import announcement, write_private
+from services.launch.settings import LaunchSettings
+from services.launch.upstream import Upstream, UpstreamKind, choose_upstream, running_simulator
+from services.provider_adapter import main as provider_adapter
+from services.provider_adapter.hosts import load_hosts
+from services.provider_adapter.http_calls import open_http_calls
+from services.provider_adapter.settings import Settings as AdapterSettings
+from services.provider_adapter.settings import customary_credentials
+from services.router import main as router
+from services.router.settings import RoutingSettings
+from services.router.upstream import AdapterUpstreamModels
+
+NAME: Final = "standalone"
+OUTPUT_FILE: Final = "standalone.json"
+_MAX_CONNECTIONS: Final = 24
+_DRAIN_S: Final = 5.0
+_OFFER_LIMIT_S: Final = 30.0
+logger = logging.getLogger(__name__)
+
+
+def main(settings: LaunchSettings) -> int:
+    """Runs until SIGTERM or SIGINT; the exit status."""
+    loop_factory = uvloop.new_event_loop if settings.event_loop == "uvloop" else None
+    set_up_logs(NAME, settings.telemetry.log_level)
+    try:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(run(settings))
+    except (SettingsError, EmbeddedPostgresError, AppError, OSError) as error:
+        logger.error("cannot start", extra=facts(reason=str(error)))  # noqa: TRY400 (a message for the operator)
+        return 1
+    return 0
+
+
+async def run(settings: LaunchSettings) -> None:
+    stop = stop_requested()
+    data_dir = settings.data_dir.absolute()
+    data_dir.mkdir(parents=True, exist_ok=True)
+    output = data_dir / OUTPUT_FILE
+    output.unlink(missing_ok=True)
+    metrics, clock = Metrics(), SystemClock()
+    credentials = customary_credentials(load_hosts(), os.environ)
+    upstream = choose_upstream(settings, credentials)
+    async with AsyncExitStack() as stack:
+        tracer = await stack.enter_async_context(open_tracer(NAME, settings.telemetry))
+        simulator: str | None = None
+        if upstream.kind is UpstreamKind.SIMULATOR:
+            simulator = await stack.enter_async_context(running_simulator(data_dir))
+        dsn = await stack.enter_async_context(_postgres(settings, data_dir))
+        pool = await stack.enter_async_context(open_pool(dsn, application_name=NAME, max_size=_MAX_CONNECTIONS))
+        await _migrate(pool)
+        event_log = PostgresEventLog(pool)
+        stack.push_async_callback(event_log.close)
+        await event_log.ensure_topics(all_specs())
+        spool = await Spool.open(data_dir / "spool")
+        stack.push_async_callback(spool.close)
+        calls = await stack.enter_async_context(open_http_calls(4096))
+        table = MethodTable(tracer=tracer)
+        channel = InProcessChannel(table)
+        adapter_settings = load(AdapterSettings, {"simulator_base_url": simulator})
+        services = [
+            key_management.build(pool, clock=clock, metrics=metrics),
+            router.build(
+                event_log,
+                router.read_catalogue(),
+                RoutingSettings(**_offer(upstream)),
+                upstream=AdapterUpstreamModels(ProviderAdapterServiceStub(channel)),
+                clock=clock,
+                metrics=metrics,
+            ),
+            provider_adapter.build(provider_adapter.build_registry(adapter_settings, credentials), calls, clock=clock),
+            billing_ledger.build(pool, event_log, clock=clock, metrics=metrics),
+            analytics.build(pool, event_log, clock=clock, metrics=metrics, tracer=tracer),
+            BROADCAST_PLACEHOLDER,
+        ]
+        leftovers = edge_proxy.Leftovers()
+        stack.push_async_callback(leftovers.finish)
+        edge = edge_proxy.build(
+            edge_proxy.Channels(channel, channel, channel, channel, channel), spool, event_log, leftovers,
+            http=HttpSettings(host=settings.host, port=settings.port), clock=clock, metrics=metrics, tracer=tracer,
+            drain_s=_DRAIN_S,
+        )  # fmt: skip
+        background = _join(services, table, edge)
+        async with running(background) as failed:
+            port = await edge.server.start()
+            await _announce(settings, port, channel, simulator, output)
+            stack.callback(output.unlink, missing_ok=True)
+            await wait_for_end(stop, failed)
+            output.unlink(missing_ok=True)
+            await edge.server.stop()
+
+
+@asynccontextmanager
+async def _postgres(settings: LaunchSettings, data_dir: Path) -> AsyncIterator[str]:
+    """A DSN: the operator's, or that of an embedded server that runs for the length of the block."""
+    if settings.postgres_dsn is not None:
+        yield settings.postgres_dsn.get_secret_value()
+        return
+    server = EmbeddedPostgres(data_dir / "postgres")
+    await server.start()
+    try:
+        yield server.dsn
+    finally:
+        await server.stop()
+
+
+async def _migrate(pool: asyncpg.Pool) -> None:
+    for room in (key_management, billing_ledger, analytics):
+        await migrate(pool, schema=room.NAME, folder=room.MIGRATIONS)
+
+
+def _offer(upstream: Upstream) -> dict[str, Any]:
+    """The router's settings for this upstream."""
+    if upstream.kind is UpstreamKind.CREDENTIALS:
+        return {"offer": upstream.kind.value, "providers": upstream.providers}
+    return {"offer": upstream.kind.value}
+
+
+def _join(services: list[Service], table: MethodTable, edge: edge_proxy.EdgeProxy) -> dict[str, Background]:
+    """Registers all servicers in one table; all background work by name."""
+    background = {f"edge_proxy {name}": work for name, work in edge.background.items()}
+    for service in services:
+        if service.add_servicers is not None:
+            service.add_servicers(table)
+        background.update({f"{service.name} {name}": work for name, work in service.background.items()})
+    return background
+
+
+async def _announce(
+    settings: LaunchSettings, port: int, channel: grpc.aio.Channel, simulator: str | None, output: Path
+) -> None:
+    """Writes the output file once a chat completion would work, and says so."""
+    models = await offered_models(channel, _OFFER_LIMIT_S)
+    keys = await ensure_bootstrap(channel, channel, settings.data_dir.absolute(), settings.bootstrap_credit)
+    base = f"http://{settings.host}:{port}"
+    content = {
+        "api_base": f"{base}/api/v1",
+        "api_key": keys.api_key,
+        "management_key": keys.management_key,
+        "pid": os.getpid(),
+        "simulator_base": simulator,
+        "metrics": [f"{base}/metrics"],
+    }
+    write_private(output, content)
+    sys.stdout.write(announcement(content, models[0], output))
+    sys.stdout.flush()

@@ -1,0 +1,1 @@
+"""Kills processes at random under load and checks the books: `make chaos KILLS=100`."""
