@@ -27,33 +27,33 @@ class PostgresSettings(Group):
     """Where a service keeps its tables."""
 
     dsn: SecretStr = Field(description="postgresql:// URL; may hold a password")
-    min_connections: int = Field(1, ge=0, le=1000, description="connections kept open")
-    max_connections: int = Field(8, ge=1, le=1000, description="connections at most, per process")
+    min_connections: int = Field(default=1, ge=0, le=1000, description="connections kept open")
+    max_connections: int = Field(default=8, ge=1, le=1000, description="connections at most, per process")
 
 
 class KafkaSettings(Group):
     """Where the event log is."""
 
     bootstrap_servers: str = Field(description="host:port list, separated by commas")
-    partitions: int = Field(8, ge=1, le=1024, description="partitions of topics that we create")
-    replication_factor: int = Field(1, ge=1, le=10, description="copies of topics that we create")
+    partitions: int = Field(default=8, ge=1, le=1024, description="partitions of topics that we create")
+    replication_factor: int = Field(default=1, ge=1, le=10, description="copies of topics that we create")
 
 
 class ServingSettings(Group):
     """How a service is reached."""
 
-    rpc_address: str = Field("127.0.0.1:0", description="host:port of the gRPC server")
-    ops_host: str = Field("127.0.0.1", description="host of /healthz, /readyz and /metrics")
-    ops_port: Port = Field(0, description="port of /healthz, /readyz and /metrics; 0 is a free one")
-    drain_s: float = Field(10.0, ge=0, le=900, description="seconds that running calls get at shutdown")
+    rpc_address: str = Field(default="127.0.0.1:0", description="host:port of the gRPC server")
+    ops_host: str = Field(default="127.0.0.1", description="host of /healthz, /readyz and /metrics")
+    ops_port: Port = Field(default=0, description="port of /healthz, /readyz and /metrics; 0 is a free one")
+    drain_s: float = Field(default=10.0, ge=0, le=900, description="seconds that running calls get at shutdown")
 
 
 class TelemetrySettings(Group):
     """Logs and traces."""
 
-    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged")
-    otlp_endpoint: str | None = Field(None, description="base URL of an OTLP/HTTP receiver; none: no spans are made")
-    sample_ratio: float = Field(1.0, ge=0, le=1, description="share of new traces that are recorded")
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged")
+    otlp_endpoint: str | None = Field(default=None, description="base URL of an OTLP/HTTP receiver; none: no spans are made")
+    sample_ratio: float = Field(default=1.0, ge=0, le=1, description="share of new traces that are recorded")
 
 
 class ServiceSettings(BaseSettings):

@@ -187,7 +187,7 @@ async def _first_keys(started: Started, settings: LaunchSettings, data_dir: Path
         channels = {}
         for service in ("key_management", "billing_ledger", "router"):
             channel = SessionChannel([started.target(service)], peer=service)
-            await channel.start()
+            channel.start()
             stack.push_async_callback(channel.close)
             channels[service] = channel
         models = await offered_models(channels["router"], _READY_LIMIT_S)

@@ -181,7 +181,7 @@ async def run(settings: Settings) -> None:
         )
         for name in Channels.__slots__:
             channel = getattr(channels, name)
-            await channel.start()
+            channel.start()
             stack.push_async_callback(channel.close)
         leftovers = Leftovers()
         stack.push_async_callback(leftovers.finish)

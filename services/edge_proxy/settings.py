@@ -24,21 +24,25 @@ class PeerSettings(Group):
 class HttpSettings(Group):
     """The public door and its limits (DESIGN §11)."""
 
-    host: str = Field("127.0.0.1", description="address to listen on")
-    port: Port = Field(8080, description="port to listen on; 0 is a free one")
-    head_limit_s: float = Field(10.0, gt=0, le=600, description="seconds that a request's head may take")
-    body_idle_limit_s: float = Field(30.0, gt=0, le=600, description="seconds without a byte of the body")
-    body_limit_s: float = Field(120.0, gt=0, le=3600, description="seconds that a body may take in all")
-    body_max_bytes: int = Field(32 * 1024 * 1024, ge=1024, le=1024**3, description="largest body, in bytes")
-    keep_alive_comment_s: float = Field(5.0, gt=0, le=300, description="silence before a comment in a stream, seconds")
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: Port = Field(default=8080, description="port to listen on; 0 is a free one")
+    head_limit_s: float = Field(default=10.0, gt=0, le=600, description="seconds that a request's head may take")
+    body_idle_limit_s: float = Field(default=30.0, gt=0, le=600, description="seconds without a byte of the body")
+    body_limit_s: float = Field(default=120.0, gt=0, le=3600, description="seconds that a body may take in all")
+    body_max_bytes: int = Field(default=32 * 1024 * 1024, ge=1024, le=1024**3, description="largest body, in bytes")
+    keep_alive_comment_s: float = Field(
+        default=5.0, gt=0, le=300, description="silence before a comment in a stream, seconds"
+    )
 
 
 class SpoolSettings(Group):
     """The local file that makes usage durable."""
 
     folder: Path = Field(description="folder of its own, on a durable disk")
-    sync: bool = Field(True, description="survive the death of the machine, not only of the process")
-    max_bytes: int = Field(10 * 1024**3, ge=1024**2, description="bound of what may wait for the event log, in bytes")
+    sync: bool = Field(default=True, description="survive the death of the machine, not only of the process")
+    max_bytes: int = Field(
+        default=10 * 1024**3, ge=1024**2, description="bound of what may wait for the event log, in bytes"
+    )
 
 
 class Settings(ServiceSettings):

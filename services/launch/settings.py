@@ -18,17 +18,17 @@ class LaunchSettings(ServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="SWITCHYARD_", extra="ignore")
 
-    port: Port = Field(8080, validation_alias="PORT", description="port of the public API")
-    host: str = Field("127.0.0.1", description="address of the public API")
-    data_dir: Path = Field(Path("var"), description="folder of everything that lasts")
-    bootstrap_credit_usd: str = Field("100", description="credit of the first account, USD")
-    upstream_base_url: str | None = Field(None, description="an OpenAI-compatible server to use as upstream")
-    upstream_api_key: SecretStr | None = Field(None, description="its key, if it wants one")
-    postgres_dsn: SecretStr | None = Field(None, description="a PostgreSQL of your own; none: the embedded one")
+    port: Port = Field(default=8080, validation_alias="PORT", description="port of the public API")
+    host: str = Field(default="127.0.0.1", description="address of the public API")
+    data_dir: Path = Field(default=Path("var"), description="folder of everything that lasts")
+    bootstrap_credit_usd: str = Field(default="100", description="credit of the first account, USD")
+    upstream_base_url: str | None = Field(default=None, description="an OpenAI-compatible server to use as upstream")
+    upstream_api_key: SecretStr | None = Field(default=None, description="its key, if it wants one")
+    postgres_dsn: SecretStr | None = Field(default=None, description="a PostgreSQL of your own; none: the embedded one")
     replicas: str = Field(
         "", validation_alias="REPLICAS", description="distributed only, such as edge_proxy=2 router=2"
     )
-    event_loop: str = Field("uvloop", pattern="^(uvloop|asyncio)$", description="standalone only")
+    event_loop: str = Field(default="uvloop", pattern="^(uvloop|asyncio)$", description="standalone only")
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
 
     @field_validator("bootstrap_credit_usd")

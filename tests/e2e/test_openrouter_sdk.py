@@ -1,6 +1,7 @@
 """OpenRouter's own SDK parses every reply strictly: chat, models, key, credits, generation."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from openrouter import OpenRouter
@@ -9,6 +10,7 @@ from openrouter.utils import BackoffStrategy, RetryConfig
 from tests.testkit.api import MODEL, Api, eventually
 from tests.testkit.shapes import Shape
 
+HELLO: list[Any] = [{"role": "user", "content": "Hello!"}]
 NO_RETRIES = RetryConfig("none", BackoffStrategy(1, 1, 1, 1), False)
 
 
@@ -23,14 +25,15 @@ def client(shape: Shape) -> Iterator[OpenRouter]:
 
 
 def test_chat_is_parsed(client: OpenRouter) -> None:
-    reply = client.chat.send(model=MODEL, messages=[{"role": "user", "content": "Hello!"}])
+    reply = client.chat.send(model=MODEL, messages=HELLO)
     assert reply.choices[0].message.content
     assert reply.usage is not None
     assert reply.usage.cost
 
 
 def test_stream_is_parsed(client: OpenRouter) -> None:
-    with client.chat.send(model=MODEL, messages=[{"role": "user", "content": "Hello!"}], stream=True) as stream:
+    stream: Any = client.chat.send(model=MODEL, messages=HELLO, stream=True)
+    with stream:
         chunks = list(stream)
     assert "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
     assert chunks[-1].usage is not None
@@ -38,6 +41,7 @@ def test_stream_is_parsed(client: OpenRouter) -> None:
 
 def test_models_and_endpoints_are_parsed(client: OpenRouter) -> None:
     models = client.models.list()
+    assert models is not None
     assert MODEL in [model.id for model in models.result.data if model.id == MODEL]
     author, slug = MODEL.split("/")
     endpoints = client.endpoints.list(author=author, slug=slug)
@@ -58,7 +62,9 @@ def test_credits_are_parsed(shape: Shape) -> None:
 
 
 async def test_a_generation_is_parsed(shape: Shape, client: OpenRouter) -> None:
-    reply = client.chat.send(model=MODEL, messages=[{"role": "user", "content": "Hello!"}])
+    reply = client.chat.send(model=MODEL, messages=HELLO)
+
+    assert reply.usage is not None
 
     async def recorded() -> bool:
         async with Api(shape.api_base, shape.api_key) as api:

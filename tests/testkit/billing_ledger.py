@@ -115,7 +115,8 @@ class MemoryLedgerStore:
         if wish.generation_id in self.settlements:
             return HoldDecision(HoldOutcome.SETTLED_BEFORE, 0, 0)
         if (known := self._holds.get(wish.generation_id)) is not None:
-            return known.decision
+            outcome = HoldOutcome.CAPPED if known.decision.tokens < wish.tokens else HoldOutcome.GRANTED
+            return known.decision._replace(outcome=outcome)
         account = self._accounts.get(wish.account_id, _Account())
         key_room = None
         if wish.key_limit is not None:
@@ -239,7 +240,7 @@ def usage_event(
     completion_tokens: int = 20,
     prompt_price: int = 1_000_000,
     completion_price: int = 2_000_000,
-    outcome: Outcome = OUTCOME_COMPLETED,
+    outcome: Outcome.ValueType = OUTCOME_COMPLETED,
     created_at_ms: int = NOW_MS,
 ) -> UsageRecorded:
     """An event whose costs are what usage and price give: 50 nano-dollars, unless told otherwise."""

@@ -188,8 +188,13 @@ class LedgerStoreConformance:
 
     async def test_absurd_wish_is_capped_or_refused_never_granted(self, store: LedgerStore) -> None:
         await credit(store, 10**18)
-        absurd = {"tokens": 2**62, "token_price": 2**62}
-        [refused, capped] = await store.hold([wish("g1", **absurd), wish("g2", minimum_tokens=1, **absurd)], NOW_MS)
+        [refused, capped] = await store.hold(
+            [
+                wish("g1", tokens=2**62, token_price=2**62),
+                wish("g2", tokens=2**62, token_price=2**62, minimum_tokens=1),
+            ],
+            NOW_MS,
+        )
         assert (refused.outcome, capped.outcome) == (NO_CREDIT, CAPPED)
         assert refused.tokens == capped.tokens == 216_840
         assert capped.amount <= 10**18

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from decimal import Decimal
 
-from tests.testkit.api import Api, eventually
+from tests.testkit.api import Api, Json, eventually
 from tests.testkit.mixed_load import Seen
 from tests.testkit.shapes import CHECKOUT, Shape
 
@@ -42,8 +42,8 @@ async def check_records(api: Api, seen: Sequence[Seen]) -> None:
         assert Decimal(records[generation_id]["total_cost"]) == reply.cost, generation_id
 
 
-async def _records(api: Api, generation_ids: Sequence[str]) -> dict[str, dict[str, object]]:
-    found: dict[str, dict[str, object]] = {}
+async def _records(api: Api, generation_ids: Sequence[str]) -> dict[str, Json]:
+    found: dict[str, Json] = {}
     room = asyncio.Semaphore(32)
 
     async def fetch(generation_id: str) -> None:

@@ -79,12 +79,12 @@ def _late_error(generation: Generation, error: AppError) -> bytes:
 
 def caller_facts(request: web.Request) -> CallerFacts:
     headers = request.headers
-    session_id = headers.get("x-session-id", "")
+    session_id = headers.get("x-session-id") or ""
     if len(session_id) > 256:
         raise AppError(Kind.INVALID, "INVALID_REQUEST", "x-session-id: must be at most 256 characters")
     return CallerFacts(
-        http_referer=(headers.get("HTTP-Referer") or headers.get("Referer", ""))[:512],
-        app_title=(headers.get("X-OpenRouter-Title") or headers.get("X-Title", ""))[:128],
+        http_referer=(headers.get("HTTP-Referer") or headers.get("Referer") or "")[:512],
+        app_title=(headers.get("X-OpenRouter-Title") or headers.get("X-Title") or "")[:128],
         user_agent=headers.get("User-Agent", "")[:256],
         session_id=session_id,
         request_id=headers.get("X-Request-Id", "")[:128],

@@ -1,0 +1,1 @@
+"""Credits, holds, settlement, key spend: everything that says no for money; see README.md."""

@@ -1,0 +1,264 @@
+"""One attempt at one provider: send, read within the limits, decode.
+
+Owns the order of these steps and which limit holds when. Does not know gRPC, and no wire format. Invariant: leaving
+an attempt, in whatever way, ends the provider's call.
+
+Limits: `connect` until there is a connection; `first_event` until the first content of a stream, or the head of a
+reply that does not stream; `idle` between two reads after that; `total` over all. Comments of a queueing provider
+count as life after the first content only.
+"""
+
+import asyncio
+from typing import NamedTuple, Self
+
+from libs.clock import Clock
+from services.provider_adapter.deadlines import Deadline, PhaseExpiredError
+from services.provider_adapter.http_calls import Call, HttpCalls
+from services.provider_adapter.protocols.failures import Failure, FailureClass, Phase, ProviderFailedError
+from services.provider_adapter.protocols.port import Attempt, Prepared, ReplyFacts
+from services.provider_adapter.registry import Upstream
+
+BODY_LIMIT_BYTES = 64 * 1024 * 1024
+ERROR_BODY_LIMIT_BYTES = 64 * 1024
+_ERROR_BODY_S = 5.0
+
+
+class Limits(NamedTuple):
+    """Seconds; the defaults of DESIGN §11."""
+
+    connect_s: float = 5.0
+    first_event_s: float = 120.0
+    idle_s: float = 60.0
+    total_s: float = 900.0
+
+
+class WholeReply(NamedTuple):
+    """A reply that did not stream."""
+
+    json: bytes
+    facts: ReplyFacts
+    status: int
+    first_event_s: float
+    total_s: float
+
+
+class Attempts:
+    """Runs attempts over one HTTP client."""
+
+    def __init__(self, calls: HttpCalls, clock: Clock) -> None:
+        self._calls = calls
+        self._clock = clock
+
+    async def whole(self, upstream: Upstream, attempt: Attempt, limits: Limits) -> WholeReply:
+        """The reply of an attempt that does not stream.
+
+        Raises:
+            ProviderFailedError: it failed.
+        """
+        prepared = upstream.protocol.prepare(attempt, upstream.dialect)
+        wait = _Wait(limits)
+        call: Call | None = None
+        complete = False
+        try:
+            call = await self._open(upstream, prepared, wait)
+            first_event_s = wait.elapsed_s()
+            body = await _read_all(call, wait)
+            complete = True
+            json, facts = upstream.protocol.whole(attempt, prepared, body)
+            return WholeReply(json, facts, call.status, first_event_s, wait.elapsed_s())
+        except PhaseExpiredError as error:
+            raise ProviderFailedError(_expired(error, call)) from None
+        finally:
+            wait.close()
+            if call is not None:
+                call.close(complete=complete)
+
+    async def stream(self, upstream: Upstream, attempt: Attempt, limits: Limits) -> "StreamedReply":
+        """The reply of an attempt that streams, once its head is there. Close it.
+
+        Raises:
+            ProviderFailedError: it failed.
+        """
+        prepared = upstream.protocol.prepare(attempt, upstream.dialect)
+        wait = _Wait(limits)
+        try:
+            call = await self._open(upstream, prepared, wait)
+        except PhaseExpiredError as error:
+            wait.close()
+            raise ProviderFailedError(_expired(error, None)) from None
+        except BaseException:
+            wait.close()
+            raise
+        return StreamedReply(upstream, attempt, prepared, call, wait)
+
+    async def _open(self, upstream: Upstream, prepared: Prepared, wait: "_Wait") -> Call:
+        wait.until_first_event()
+        url = upstream.base_url + prepared.path
+        with wait.deadline:
+            call = await self._calls.post(url, upstream.headers, prepared.body, wait.limits.connect_s)
+        if 200 <= call.status < 300:
+            return call
+        try:
+            body = await _read_some(call, wait)
+        finally:
+            call.close(complete=call.at_end)
+        now_s = self._clock.now_ms() / 1000
+        raise ProviderFailedError(upstream.protocol.failure(call.status, call.headers, body, now_s))
+
+
+class StreamedReply:
+    """A reply on its way. `read` until it gives nothing, then look at `facts`; `close` in any case."""
+
+    def __init__(self, upstream: Upstream, attempt: Attempt, prepared: Prepared, call: Call, wait: "_Wait") -> None:
+        self._protocol = upstream.protocol
+        self._decoder = upstream.protocol.decoder(attempt, prepared)
+        self._call = call
+        self._wait = wait
+        self._failure: Failure | None = None
+        self._ended = False
+        self._fresh = True
+        self._producing = False
+        self.status = call.status
+        self.first_event_s = 0.0
+        self.total_s = 0.0
+
+    @property
+    def facts(self) -> ReplyFacts:
+        return self._decoder.facts
+
+    async def read(self) -> bytes:
+        """Finished chunks, all that have arrived; empty at the end.
+
+        Raises:
+            ProviderFailedError: the reply broke; what was given out before stays valid.
+        """
+        while not self._ended:
+            given = await self._step()
+            if given:
+                return given
+        if self._failure is not None:
+            raise ProviderFailedError(self._failure)
+        return b""
+
+    def close(self) -> None:
+        self._wait.close()
+        self._call.close(complete=self._ended and self._failure is None)
+
+    async def _step(self) -> bytes:
+        wait = self._wait
+        if self._producing:
+            wait.until_next_read()
+        else:
+            wait.until_first_event()
+        try:
+            with wait.deadline:
+                data = await self._call.read()
+        except PhaseExpiredError as error:
+            return self._end(_expired(error, self._call))
+        except ProviderFailedError as error:
+            return self._end(error.failure)
+        if not data:
+            return self._end(None)
+        if self._fresh:
+            self._fresh = False
+            if data.lstrip()[:1] in {b"{", b"[", b"<"}:
+                return await self._refuse(data)
+        decoder = self._decoder
+        given = decoder.feed(data)
+        if not self._producing and decoder.facts.has_content:
+            self._producing = True
+            self.first_event_s = wait.elapsed_s()
+        if decoder.ended or decoder.failure is not None:
+            given += self._end(None)
+        return given
+
+    def _end(self, broken: Failure | None) -> bytes:
+        """Nothing further is read. What broke after the reply had finished harms nobody."""
+        self._ended = True
+        given = self._decoder.finish()
+        failure = self._decoder.failure
+        self._failure = broken if failure is not None and broken is not None else failure
+        self.total_s = self._wait.elapsed_s()
+        self._wait.close()
+        self._call.close(complete=self._failure is None)
+        return given
+
+    async def _refuse(self, data: bytes) -> bytes:
+        """The body is no event stream: an error with status 200, or something that is not ours to understand."""
+        body = data + await _read_some(self._call, self._wait)
+        self._ended = True
+        self._failure = self._protocol.failure(self.status, self._call.headers, body, 0)
+        return b""
+
+
+class _Wait:
+    """The limits of one attempt against the loop's clock."""
+
+    __slots__ = ("_loop", "_started", "deadline", "limits")
+
+    def __init__(self, limits: Limits) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._started = self._loop.time()
+        self.deadline = Deadline(self._loop)
+        self.limits = limits
+
+    def elapsed_s(self) -> float:
+        return self._loop.time() - self._started
+
+    def until_first_event(self) -> None:
+        self._set(self._started + self.limits.first_event_s, Phase.FIRST_EVENT)
+
+    def until_next_read(self) -> None:
+        self._set(self._loop.time() + self.limits.idle_s, Phase.IDLE)
+
+    def at_most(self, seconds: float) -> Self:
+        self._set(self._loop.time() + seconds, Phase.IDLE)
+        return self
+
+    def close(self) -> None:
+        self.deadline.close()
+
+    def _set(self, when: float, phase: Phase) -> None:
+        end = self._started + self.limits.total_s
+        if when < end:
+            self.deadline.set(when, phase)
+        else:
+            self.deadline.set(end, Phase.TOTAL)
+
+
+async def _read_all(call: Call, wait: _Wait) -> bytes:
+    """The whole body of a success."""
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        wait.until_next_read()
+        with wait.deadline:
+            part = await call.read()
+        if call.at_end and not parts and len(part) <= BODY_LIMIT_BYTES:
+            return part
+        if not part:
+            return b"".join(parts)
+        size += len(part)
+        if size > BODY_LIMIT_BYTES:
+            raise ProviderFailedError(Failure(FailureClass.UPSTREAM, call.status, "The reply is too large."))
+        parts.append(part)
+
+
+async def _read_some(call: Call, wait: _Wait) -> bytes:
+    """The beginning of a body that only says what went wrong; as much of it as comes soon."""
+    parts: list[bytes] = []
+    size = 0
+    wait.at_most(_ERROR_BODY_S)
+    try:
+        with wait.deadline:
+            while size < ERROR_BODY_LIMIT_BYTES and (part := await call.read()):
+                parts.append(part)
+                size += len(part)
+    except (PhaseExpiredError, ProviderFailedError):
+        pass
+    return b"".join(parts)[:ERROR_BODY_LIMIT_BYTES]
+
+
+def _expired(error: PhaseExpiredError, call: Call | None) -> Failure:
+    status = 0 if call is None else call.status
+    return Failure(FailureClass.TIMEOUT, status, phase=error.phase)

@@ -1,0 +1,228 @@
+"""The one HTTP client of the service: opens calls to providers and reads what they answer.
+
+Owns the session, its pool and the translation of its exceptions. Does not know wire formats. Invariant: a call that
+was not read to its end takes its connection with it; one that was gives it back.
+
+A request that meets a connection which the provider has just closed for idleness is sent again once. A completion is
+not idempotent, so this is believed only of a connection that had lain idle in the pool for some seconds, that gave no
+byte of an answer, and that failed within a second. A provider that breaks otherwise may have begun to work: whether to
+ask again is then for the caller to decide.
+"""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import aiohttp
+from aiohttp import ClientResponse, ClientSession, ClientTimeout, TCPConnector
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+from aiohttp.http_exceptions import HttpProcessingError
+from multidict import CIMultiDictProxy
+
+from services.provider_adapter.protocols.failures import Failure, FailureClass, Phase, ProviderFailedError
+
+_LARGE_REQUEST_BYTES = 512 * 1024
+_STALE_AFTER_IDLE_S = 2.0
+_STALE_FAILS_WITHIN_S = 1.0
+_DRAIN_S = 1.0
+_KEEP_ALIVE_S = 30.0
+_DNS_CACHE_S = 60
+_KNOWN_TIMEOUTS = 64
+
+# When the connection of the request at hand was last given back, by the loop's clock; None: it is new.
+_idle_since: ContextVar[float | None] = ContextVar("_idle_since", default=None)
+
+_BROKEN = (aiohttp.ClientError, HttpProcessingError, OSError)
+
+
+class _Connector(TCPConnector):
+    """Tells the waiting task how long its connection had lain idle."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._given_back: WeakKeyDictionary[ResponseHandler, float] = WeakKeyDictionary()
+
+    async def connect(self, *request: Any, **settings: Any) -> Connection:
+        connection = await super().connect(*request, **settings)
+        protocol = connection.protocol
+        _idle_since.set(None if protocol is None else self._given_back.get(protocol))
+        return connection
+
+    def _release(self, key: Any, protocol: ResponseHandler, **settings: Any) -> None:
+        self._given_back[protocol] = self._loop.time()
+        super()._release(key, protocol, **settings)
+
+
+class Call:
+    """One answer that has begun: status and headers are there, the body is still to be read."""
+
+    __slots__ = ("_content", "_draining", "_response", "headers", "status")
+
+    def __init__(self, response: ClientResponse, draining: "_Draining") -> None:
+        self._response = response
+        self._draining = draining
+        self._content = response.content
+        self.status = response.status
+        self.headers: CIMultiDictProxy[str] = response.headers
+
+    async def read(self) -> bytes:
+        """What has arrived, at least one byte; empty at the end.
+
+        Raises:
+            ProviderFailedError: the connection broke, and all that came before has been read.
+        """
+        try:
+            return await self._content.readany()
+        except _BROKEN as error:
+            # The reader raises before it gives out what had arrived; a cut must not eat that.
+            rest = self._content._read_nowait(-1)  # noqa: SLF001 (no public way past the exception)
+            if rest:
+                return rest
+            raise ProviderFailedError(_cut(self.status)) from error
+
+    @property
+    def at_end(self) -> bool:
+        """Whether the body has arrived and been read, so that a further read would give nothing."""
+        return self._content.at_eof()
+
+    def close(self, *, complete: bool) -> None:
+        """Ends the call: an incomplete one at once, with its connection.
+
+        After a complete one the last bytes of framing may still be on their way; the connection returns to the pool
+        when they come, and is closed if they do not come soon.
+        """
+        response = self._response
+        if response.closed:
+            return
+        if complete and self._content.exception() is None:
+            self._draining.add(response)
+        else:
+            response.close()
+
+
+class _Draining:
+    """Answers whose content is complete and whose framing is not yet."""
+
+    def __init__(self) -> None:
+        self._timers: dict[ClientResponse, asyncio.TimerHandle] = {}
+
+    def add(self, response: ClientResponse) -> None:
+        timer = asyncio.get_running_loop().call_later(_DRAIN_S, self._close, response)
+        self._timers[response] = timer
+        response.content.on_eof(lambda: self._forget(response))
+
+    def close(self) -> None:
+        for response in list(self._timers):
+            self._close(response)
+
+    def _close(self, response: ClientResponse) -> None:
+        self._forget(response)
+        response.close()
+
+    def _forget(self, response: ClientResponse) -> None:
+        timer = self._timers.pop(response, None)
+        if timer is not None:
+            timer.cancel()
+
+
+class HttpCalls:
+    """Calls over one session."""
+
+    def __init__(self, session: ClientSession) -> None:
+        self._session = session
+        self._timeouts: dict[float, ClientTimeout] = {}
+        self._draining = _Draining()
+
+    def close(self) -> None:
+        """Ends what is still on its way; the session is closed by its owner."""
+        self._draining.close()
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes, connect_s: float) -> Call:
+        """Sends a request and waits for the answer's head.
+
+        Raises:
+            ProviderFailedError: no connection within the limit, or the connection broke before an answer.
+        """
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        _idle_since.set(None)
+        try:
+            return await self._send("POST", url, headers, body, connect_s)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+            if not _was_stale(_idle_since.get(), started, loop.time()):
+                raise ProviderFailedError(_failure_before_answer(error)) from error
+        except _BROKEN as error:
+            raise ProviderFailedError(_failure_before_answer(error)) from error
+        try:
+            return await self._send("POST", url, headers, body, connect_s)
+        except _BROKEN as error:
+            raise ProviderFailedError(_failure_before_answer(error)) from error
+
+    async def get(self, url: str, headers: Mapping[str, str], connect_s: float) -> Call:
+        """Asks for a document.
+
+        Raises:
+            ProviderFailedError: no answer came.
+        """
+        try:
+            return await self._send("GET", url, headers, None, connect_s)
+        except _BROKEN as error:
+            raise ProviderFailedError(_failure_before_answer(error)) from error
+
+    async def _send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, connect_s: float
+    ) -> Call:
+        # aiohttp writes large bodies in pieces only when they come as a file.
+        data = io.BytesIO(body) if body is not None and len(body) > _LARGE_REQUEST_BYTES else body
+        response = await self._session.request(
+            method, url, headers=headers, data=data, timeout=self._timeout(connect_s), allow_redirects=False
+        )
+        return Call(response, self._draining)
+
+    def _timeout(self, connect_s: float) -> ClientTimeout:
+        found = self._timeouts.get(connect_s)
+        if found is None:
+            found = ClientTimeout(total=None, connect=connect_s, sock_read=None, sock_connect=None)
+            if len(self._timeouts) < _KNOWN_TIMEOUTS:
+                self._timeouts[connect_s] = found
+        return found
+
+
+@asynccontextmanager
+async def open_http_calls(max_connections: int) -> AsyncIterator[HttpCalls]:
+    """The client of this process: keep-alive, a DNS cache, no cookies, no redirects, no proxy from the environment."""
+    connector = _Connector(
+        limit=max_connections, keepalive_timeout=_KEEP_ALIVE_S, ttl_dns_cache=_DNS_CACHE_S, use_dns_cache=True
+    )
+    async with ClientSession(
+        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False, raise_for_status=False
+    ) as session:
+        calls = HttpCalls(session)
+        try:
+            yield calls
+        finally:
+            calls.close()
+
+
+def _was_stale(idle_since: float | None, sent: float, failed: float) -> bool:
+    return idle_since is not None and sent - idle_since >= _STALE_AFTER_IDLE_S and failed - sent < _STALE_FAILS_WITHIN_S
+
+
+def _cut(status: int) -> Failure:
+    return Failure(FailureClass.UPSTREAM, status, "The provider cut the reply.")
+
+
+def _failure_before_answer(error: Exception) -> Failure:
+    """Messages of the client name hosts and ports: none of them is passed on."""
+    if isinstance(error, aiohttp.ServerTimeoutError):
+        return Failure(FailureClass.TIMEOUT, message="The provider could not be reached in time.", phase=Phase.CONNECT)
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.InvalidURL):
+        return Failure(FailureClass.UPSTREAM, message="The provider could not be reached.", phase=Phase.CONNECT)
+    return Failure(
+        FailureClass.UPSTREAM, message="The provider closed the connection without an answer.", phase=Phase.FIRST_EVENT
+    )

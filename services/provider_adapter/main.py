@@ -1,0 +1,58 @@
+"""Composes provider_adapter: settings, logs and telemetry, resources, constructor calls, run.
+
+Owns who gets what. Decides nothing.
+"""
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+
+from switchyard.provider.v1.provider_pb2_grpc import add_ProviderAdapterServiceServicer_to_server
+
+from libs.clock import Clock, SystemClock
+from libs.lifecycle import Service, run_service, stop_requested
+from libs.logs import set_up_logs
+from libs.metrics import Metrics
+from libs.telemetry import open_tracer
+from services.provider_adapter.attempts import Attempts
+from services.provider_adapter.hosts import load_hosts, with_base_urls
+from services.provider_adapter.http_calls import HttpCalls, open_http_calls
+from services.provider_adapter.protocols.table import protocols
+from services.provider_adapter.registry import Registry
+from services.provider_adapter.server import ProviderAdapterServicer
+from services.provider_adapter.settings import Settings
+from services.provider_adapter.upstream_models import UpstreamModels
+
+NAME = "provider_adapter"
+
+
+def build_registry(settings: Settings, customary: Mapping[str, str]) -> Registry:
+    """Who is called how; credentials of the settings go before customary ones."""
+    own = {slug: secret.get_secret_value() for slug, secret in settings.credentials.items()}
+    # A host that only the operator knows may want no credential.
+    without = dict.fromkeys(settings.base_urls, "")
+    return Registry(
+        protocols(),
+        with_base_urls(load_hosts(), settings.base_urls),
+        {**without, **customary, **own},
+        simulator_base_url=settings.simulator_base_url,
+        upstream_base_url=settings.upstream_base_url,
+        upstream_api_key=settings.upstream_api_key.get_secret_value() if settings.upstream_api_key else "",
+    )
+
+
+def build(registry: Registry, calls: HttpCalls, *, clock: Clock) -> Service:
+    """The service on top of open resources."""
+    servicer = ProviderAdapterServicer(registry, Attempts(calls, clock), UpstreamModels(registry, calls))
+    return Service(NAME, add_servicers=lambda table: add_ProviderAdapterServiceServicer_to_server(servicer, table))
+
+
+async def run(settings: Settings, customary: Mapping[str, str]) -> None:
+    """One process of this service, until SIGTERM or SIGINT."""
+    set_up_logs(NAME, settings.telemetry.log_level)
+    stop = stop_requested()
+    metrics = Metrics()
+    async with AsyncExitStack() as stack:
+        tracer = await stack.enter_async_context(open_tracer(NAME, settings.telemetry))
+        calls = await stack.enter_async_context(open_http_calls(settings.max_connections))
+        service = build(build_registry(settings, customary), calls, clock=SystemClock())
+        await run_service(service, settings.serving, metrics=metrics, tracer=tracer, stop=stop)

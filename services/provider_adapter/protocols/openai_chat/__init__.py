@@ -1,0 +1,1 @@
+"""The chat completions format of OpenAI and of the many hosts that copy it."""

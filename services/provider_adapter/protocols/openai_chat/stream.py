@@ -1,0 +1,275 @@
+"""A streamed chat reply, from the host's bytes to the finished chunks that clients get.
+
+Owns chunk conversion and when a stream counts as begun, ended or cut. Does not read sockets or clocks.
+Invariant: how the bytes were split changes neither the chunks nor the facts; nothing is given out before the first
+content.
+
+This is the hottest loop of the product: a plain text delta costs one parse, one small dump and one join.
+"""
+
+from typing import Any
+
+import orjson
+
+from services.provider_adapter.protocols.failures import Failure, FailureClass, ProviderFailedError
+from services.provider_adapter.protocols.openai_chat.errors import broken, complaint_in_body, complaint_of
+from services.provider_adapter.protocols.openai_chat.response import (
+    dumps_reply,
+    failure_in,
+    finish_of,
+    has_content,
+    hide_reasoning,
+    normalise,
+    note_identity,
+)
+from services.provider_adapter.protocols.openai_chat.usage import usage_of
+from services.provider_adapter.protocols.port import Attempt, Prepared, ReplyFacts
+from services.provider_adapter.protocols.sse import Event, EventSplitter, EventTooLargeError
+
+_PLAIN_START = b'[{"index":0,"delta":{"content":'
+_PLAIN_END = b'},"finish_reason":null,"native_finish_reason":null,"logprobs":null}]'
+_MOST_CHOICES = 128
+# Room for a role and a finish of every choice.
+_MOST_HELD = 2 * _MOST_CHOICES
+
+
+class _Choice:
+    """What has been seen of one choice."""
+
+    __slots__ = ("called", "finished", "has_role")
+
+    def __init__(self) -> None:
+        self.has_role = False
+        self.called = False
+        self.finished = False
+
+
+class ChatStreamDecoder:
+    """See `StreamDecoder`."""
+
+    __slots__ = (
+        "_choices",
+        "_done",
+        "_held",
+        "_hide_reasoning",
+        "_identity",
+        "_plain",
+        "_prefix",
+        "_splitter",
+        "_suffix",
+        "begun",
+        "ended",
+        "facts",
+        "failure",
+    )
+
+    def __init__(self, attempt: Attempt, prepared: Prepared) -> None:
+        head = orjson.dumps(
+            {
+                "id": attempt.generation_id,
+                "object": "chat.completion.chunk",
+                "created": attempt.created_s,
+                "model": attempt.model,
+                "provider": attempt.provider_name,
+            }
+        )
+        self._prefix = b"data: " + head[:-1] + b',"choices":'
+        self._suffix = b"}\n\n"
+        self._identity: tuple[Any, Any] = (None, None)
+        self._splitter = EventSplitter()
+        self._choices: dict[int, _Choice] = {}
+        self._held: list[bytes] = []
+        self._plain = False
+        self._hide_reasoning = prepared.hide_reasoning
+        self.facts = ReplyFacts()
+        self.begun = False
+        self.ended = False
+        self.failure: Failure | None = None
+
+    def feed(self, data: bytes) -> bytes:
+        try:
+            events = self._splitter.feed(data)
+        except EventTooLargeError:
+            return self._fail_as_too_large()
+        return self._take(events)
+
+    def finish(self) -> bytes:
+        given = b"" if self.ended else self._take_rest()
+        if self.failure is not None:
+            return given
+        if not self.ended and not any(choice.finished for choice in self._choices.values()):
+            self.failure = Failure(FailureClass.UPSTREAM, 200, "The provider cut the stream.")
+            return given
+        # An empty reply is a reply: its role and finish go out after all.
+        given += b"".join(self._held)
+        self._held.clear()
+        return given
+
+    def _take_rest(self) -> bytes:
+        """The last event may lack its blank line; one that cannot be read was cut in the middle and never came."""
+        try:
+            events = self._splitter.finish()
+        except EventTooLargeError:
+            return self._fail_as_too_large()
+        return self._take([event for event in events if _is_whole(event.data)])
+
+    def _fail_as_too_large(self) -> bytes:
+        self.failure = Failure(FailureClass.UPSTREAM, 200, "The provider sent an event that is too large.")
+        self.ended = True
+        return b""
+
+    def _take(self, events: list[Event]) -> bytes:
+        given: list[bytes] = []
+        try:
+            for event in events:
+                if self.ended:
+                    break
+                chunk = self._convert(event)
+                if self.begun:
+                    if self._held:
+                        given.extend(self._held)
+                        self._held.clear()
+                    given.append(chunk)
+                elif chunk:
+                    del self._held[_MOST_HELD - 1 :]
+                    self._held.append(chunk)
+        except ProviderFailedError as error:
+            self.failure = error.failure
+            self.ended = True
+        return b"".join(given)
+
+    def _convert(self, event: Event) -> bytes:
+        """One event as one chunk, or nothing.
+
+        Raises:
+            ProviderFailedError: the event is an error or cannot be read.
+        """
+        name, data = event
+        try:
+            chunk = orjson.loads(data)
+        except orjson.JSONDecodeError:
+            return self._end_or_fail(name, data)
+        failure = broken(200, complaint_of(chunk)) if name == b"error" else failure_in(chunk)
+        if failure is not None:
+            raise ProviderFailedError(failure)
+        identity = (chunk.get("system_fingerprint"), chunk.get("service_tier"))
+        if identity != self._identity or (not self.facts.upstream_id and chunk.get("id")):
+            self._note_identity(identity, chunk)
+        if chunk.get("usage") is not None or "x_groq" in chunk:
+            self._note_usage(chunk)
+        choices = chunk.get("choices")
+        if type(choices) is not list or not choices:
+            return b""
+        if self._plain and len(choices) == 1:
+            text = _plain_text(choices[0])
+            if text is not None:
+                return b"".join((self._prefix, _PLAIN_START, orjson.dumps(text), _PLAIN_END, self._suffix))
+        converted = [c for c in map(self._convert_choice, choices) if c is not None]
+        return b"".join((self._prefix, dumps_reply(converted), self._suffix)) if converted else b""
+
+    def _end_or_fail(self, name: bytes, data: bytes) -> bytes:
+        stripped = data.strip()
+        if stripped == b"[DONE]":
+            self.ended = True
+        elif stripped:
+            words = complaint_in_body(stripped) if name == b"error" else None
+            raise ProviderFailedError(
+                broken(200, words) if words else Failure(FailureClass.UPSTREAM, 200, "The provider sent invalid JSON.")
+            )
+        return b""
+
+    def _note_identity(self, identity: tuple[Any, Any], chunk: dict[str, Any]) -> None:
+        self._identity = identity
+        note_identity(self.facts, chunk)
+        extra: dict[str, str] = {}
+        if self.facts.system_fingerprint:
+            extra["system_fingerprint"] = self.facts.system_fingerprint
+        if self.facts.service_tier:
+            extra["service_tier"] = self.facts.service_tier
+        self._suffix = b"," + orjson.dumps(extra)[1:] + b"\n\n" if extra else b"}\n\n"
+
+    def _note_usage(self, chunk: dict[str, Any]) -> None:
+        """Hosts repeat and refine their counts: the last well-formed ones hold, nothing is summed."""
+        usage = usage_of(chunk.get("usage"))
+        if usage is None and isinstance(chunk.get("x_groq"), dict):
+            usage = usage_of(chunk["x_groq"].get("usage"))
+        self.facts.usage = usage or self.facts.usage
+
+    def _convert_choice(self, choice: Any) -> dict[str, Any] | None:
+        """A choice of a chunk as clients get it; None when it holds nothing new.
+
+        Raises:
+            ProviderFailedError: it is an error or cannot be read.
+        """
+        if type(choice) is not dict:
+            raise ProviderFailedError(Failure(FailureClass.UPSTREAM, 200, "A chunk's choice is no object."))
+        if choice.get("error"):
+            raise ProviderFailedError(broken(200, complaint_of(choice)))
+        index = choice.get("index")
+        index = index if type(index) is int else 0
+        state = self._choices.get(index) or self._add_choice(index)
+        if "usage" in choice:
+            self.facts.usage = usage_of(choice["usage"]) or self.facts.usage
+        delta = choice.get("delta")
+        delta = delta if type(delta) is dict else {}
+        produced, visible = self._note_content(delta, state)
+        finish, native = finish_of(choice.get("finish_reason"), called=state.called)
+        if (state.finished and not visible) or (produced and not visible and not finish):
+            # Some hosts repeat the finish, or an empty delta, next to the usage. Hidden reasoning leaves nothing.
+            return None
+        if finish:
+            state.finished = True
+            if index == 0:
+                self.facts.finish_reason, self.facts.native_finish_reason = finish, native
+        delta.pop("role", None)
+        if not state.has_role:
+            state.has_role = True
+            delta = {"role": "assistant", **delta}
+        self._plain = self.begun and 0 in self._choices and not self._hide_reasoning
+        return {
+            "index": index,
+            "delta": delta,
+            "finish_reason": finish or None,
+            "native_finish_reason": native or None,
+            "logprobs": choice.get("logprobs"),
+        }
+
+    def _add_choice(self, index: int) -> _Choice:
+        if len(self._choices) >= _MOST_CHOICES:
+            raise ProviderFailedError(Failure(FailureClass.UPSTREAM, 200, "The provider sent too many choices."))
+        added = self._choices[index] = _Choice()
+        return added
+
+    def _note_content(self, delta: dict[str, Any], state: _Choice) -> tuple[bool, bool]:
+        """Brings the delta into shape; tells whether it holds content, and whether any of it may be shown."""
+        normalise(delta)
+        produced = visible = has_content(delta)
+        if self._hide_reasoning:
+            hide_reasoning(delta)
+            visible = has_content(delta)
+        if delta.get("tool_calls"):
+            state.called = True
+        self.facts.has_content = self.facts.has_content or produced
+        self.begun = self.begun or visible
+        return produced, visible
+
+
+def _is_whole(data: bytes) -> bool:
+    if data.strip() == b"[DONE]":
+        return True
+    try:
+        orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def _plain_text(choice: Any) -> str | None:
+    """The text of a choice that holds nothing else, so that it may skip the general way."""
+    if type(choice) is not dict or choice.get("finish_reason") or choice.get("index") or choice.get("logprobs"):
+        return None
+    delta = choice.get("delta")
+    if type(delta) is not dict or len(delta) != 1 or "usage" in choice or "error" in choice:
+        return None
+    text = delta.get("content")
+    return text if type(text) is str and text else None

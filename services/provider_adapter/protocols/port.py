@@ -1,0 +1,147 @@
+"""The contract of a wire format: what every protocol folder offers to the one I/O layer.
+
+Owns the shapes that cross it. Knows neither HTTP clients nor gRPC. Invariant: implementations are pure; "now", limits
+and sockets belong to the caller.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from services.provider_adapter.protocols.failures import Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt as the contract describes it (`GenerateRequest`), free of protobuf.
+
+    Attributes:
+        model: the public slug, as the reply names it.
+        body: the caller's request as JSON in the chat dialect.
+        max_tokens: replaces the caller's limit when set.
+        unsupported_parameters: left out of the provider's request.
+        user_hash: sent in the stead of the caller's `user`; empty: none is sent.
+    """
+
+    generation_id: str
+    provider_name: str
+    provider_model_id: str
+    model: str
+    created_s: int
+    stream: bool
+    body: bytes
+    max_tokens: int | None = None
+    unsupported_parameters: tuple[str, ...] = ()
+    user_hash: str = ""
+
+
+class Prepared(NamedTuple):
+    """A request ready to be sent: `path` is appended to the provider's base URL."""
+
+    path: str
+    body: bytes
+    hide_reasoning: bool = False
+
+
+class Usage(NamedTuple):
+    """Token counts of one reply; the fields of `switchyard.common.v1.TokenUsage`."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    prompt_audio_tokens: int = 0
+    completion_audio_tokens: int = 0
+    prompt_image_tokens: int = 0
+    completion_image_tokens: int = 0
+
+
+class ReplyFacts:
+    """What is known about a reply beside its content; complete when the reply is."""
+
+    __slots__ = (
+        "finish_reason",
+        "has_content",
+        "native_finish_reason",
+        "service_tier",
+        "system_fingerprint",
+        "upstream_id",
+        "usage",
+    )
+
+    def __init__(self) -> None:
+        self.usage: Usage | None = None
+        self.finish_reason = ""
+        self.native_finish_reason = ""
+        self.upstream_id = ""
+        self.service_tier = ""
+        self.system_fingerprint = ""
+        self.has_content = False
+
+
+class StreamDecoder(Protocol):
+    """Turns the bytes of one streamed reply into finished chunks, however the bytes are split."""
+
+    @property
+    def facts(self) -> ReplyFacts: ...
+
+    @property
+    def begun(self) -> bool:
+        """Whether content has been seen; nothing is given out before."""
+        ...
+
+    @property
+    def ended(self) -> bool:
+        """Whether the reply's terminator has been seen; what follows is not read."""
+        ...
+
+    @property
+    def failure(self) -> Failure | None:
+        """Set once the reply turned out broken; what was given out before stays valid."""
+        ...
+
+    def feed(self, data: bytes) -> bytes:
+        """Takes what arrived; gives finished server-sent events, or nothing yet."""
+        ...
+
+    def finish(self) -> bytes:
+        """Call once at the end of the bytes or after `ended`; sets `failure` if the reply was cut."""
+        ...
+
+
+class WireProtocol(Protocol):
+    """One wire format, for all hosts that speak it."""
+
+    def headers(self, credential: str) -> Mapping[str, str]:
+        """Headers that every request to a host carries."""
+        ...
+
+    def prepare(self, attempt: Attempt, dialect: str) -> Prepared:
+        """The provider's request.
+
+        Raises:
+            AppError: the caller's body is not a JSON object.
+        """
+        ...
+
+    def decoder(self, attempt: Attempt, prepared: Prepared) -> StreamDecoder: ...
+
+    def whole(self, attempt: Attempt, prepared: Prepared, body: bytes) -> tuple[bytes, ReplyFacts]:
+        """A reply that did not stream, as one JSON object in the chat dialect without `usage`.
+
+        Raises:
+            ProviderFailedError: the body is no reply.
+        """
+        ...
+
+    def failure(self, status: int, headers: Mapping[str, str], body: bytes, now_s: float) -> Failure:
+        """What an answer means that is no success, or a success whose body is none.
+
+        Args:
+            status: of the answer.
+            headers: with names in lower case, or a case-insensitive mapping.
+            body: its beginning, at least.
+            now_s: unix seconds.
+        """
+        ...

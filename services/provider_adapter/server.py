@@ -1,0 +1,55 @@
+"""The gRPC door of provider_adapter: converts, runs an attempt, converts back.
+
+Owns the order of messages: chunks or one result, then the end. Does not read wire formats. Invariant: every failure
+leaves as an `AppError` with the metadata that README.md lists.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from switchyard.provider.v1 import provider_pb2 as pb
+from switchyard.provider.v1.provider_pb2_grpc import ProviderAdapterServiceServicer
+
+from services.provider_adapter.attempts import Attempts
+from services.provider_adapter.convert import attempt_from_proto, end_to_proto, limits_from_proto
+from services.provider_adapter.protocols.failures import ProviderFailedError
+from services.provider_adapter.registry import Registry
+from services.provider_adapter.upstream_models import UpstreamModels
+
+
+class ProviderAdapterServicer(ProviderAdapterServiceServicer):
+    def __init__(self, registry: Registry, attempts: Attempts, upstream_models: UpstreamModels) -> None:
+        self._registry = registry
+        self._attempts = attempts
+        self._upstream_models = upstream_models
+
+    async def Generate(self, request: pb.GenerateRequest, context: Any) -> AsyncIterator[pb.GenerateResponse]:
+        secret = ""
+        sent = False
+        reply = None
+        try:
+            upstream = self._registry.find(request.provider_slug)
+            secret = upstream.credential
+            attempt = attempt_from_proto(request)
+            limits = limits_from_proto(request.limits)
+            if not attempt.stream:
+                whole = await self._attempts.whole(upstream, attempt, limits)
+                yield pb.GenerateResponse(result=pb.Result(json=whole.json))
+                yield end_to_proto(whole.facts, whole.status, whole.first_event_s, whole.total_s)
+                return
+            reply = await self._attempts.stream(upstream, attempt, limits)
+            while sse := await reply.read():
+                sent = True
+                yield pb.GenerateResponse(chunks=pb.Chunks(sse=sse))
+            yield end_to_proto(reply.facts, reply.status, reply.first_event_s, reply.total_s)
+        except ProviderFailedError as error:
+            raise error.failure.to_error(after_first_chunk=sent, secret=secret) from None
+        finally:
+            if reply is not None:
+                reply.close()
+
+    async def ListUpstreamModels(
+        self, request: pb.ListUpstreamModelsRequest, context: Any
+    ) -> pb.ListUpstreamModelsResponse:
+        model_ids = await self._upstream_models.list()
+        return pb.ListUpstreamModelsResponse(listed=model_ids is not None, model_ids=model_ids or [])

@@ -1,0 +1,1 @@
+"""The catalogue and the plan for a request; see README.md."""

@@ -1,0 +1,131 @@
+"""Which endpoints of the catalogue can be called here, and what an operator's own upstream adds to them.
+
+Owns that decision. Does not ask anyone what is there (upstream.py does).
+Invariant: an endpoint is on offer only if some process of ours can call its provider.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from libs.money import NanoUsdPerMillion
+from services.router.core.catalogue import PARAMETERS, Catalogue, Endpoint, Model, Price, Provider
+
+UPSTREAM = Provider("upstream", "Upstream", collects_data=False, zero_data_retention=True)
+"""The operator's own OpenAI-compatible server: nothing leaves the operator's hands."""
+
+MAX_UPSTREAM_MODELS = 1000
+_FREE = NanoUsdPerMillion(0)
+_MAX_ID_LENGTH = 256
+_UPSTREAM_INPUTS = ("text", "image", "file", "audio", "video")
+
+
+class Offer(StrEnum):
+    """What makes an endpoint callable."""
+
+    SIMULATOR = "simulator"
+    """The simulator stands in for every provider: all endpoints."""
+    CREDENTIALS = "credentials"
+    """Providers whose credentials the adapter holds: their endpoints."""
+    UPSTREAM = "upstream"
+    """The operator's own server: the models it lists; all endpoints when it lists none."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamTerms:
+    """How models that only the operator's own server knows are offered."""
+
+    prompt: NanoUsdPerMillion = _FREE
+    completion: NanoUsdPerMillion = _FREE
+    context_length: int = 131_072
+
+
+def offer_providers(catalogue: Catalogue, slugs: Collection[str]) -> Catalogue:
+    """The catalogue with the endpoints of these providers alone; other models stay known."""
+    return catalogue.with_models(
+        replace(model, endpoints=tuple(one for one in model.endpoints if one.provider.slug in slugs))
+        for model in catalogue.models.values()
+    )
+
+
+def offer_upstream(catalogue: Catalogue, listed: Sequence[str], terms: UpstreamTerms) -> Catalogue:
+    """The catalogue with the models that the operator's own server lists, and nothing else on offer.
+
+    An id that is a model slug or a provider's model id of the catalogue is that model, at its cheapest price. Any other
+    is `upstream/<id>`, and the bare id too where that names nothing else, at the price of the terms.
+    """
+    ids = [one for one in dict.fromkeys(listed) if _is_usable(one)][:MAX_UPSTREAM_MODELS]
+    known = _model_by_upstream_id(catalogue)
+    matched: dict[str, Endpoint] = {}
+    own: list[str] = []
+    # Slugs first: when a server lists a model under two names, the public one is kept.
+    for one in sorted(ids, key=lambda one: one not in catalogue.by_name):
+        model = known.get(one)
+        if model is None:
+            own.append(one)
+        elif model.id not in matched:
+            matched[model.id] = _standing_in(model, one)
+    models = [
+        replace(model, endpoints=(matched[model.id],) if model.id in matched else ())
+        for model in catalogue.models.values()
+    ]
+    taken = set(catalogue.by_name) | {f"upstream/{one}" for one in own}
+    models += [_own_model(one, terms, bare_id_is_free=one not in taken) for one in own]
+    providers = {**catalogue.providers, UPSTREAM.slug: UPSTREAM}
+    return Catalogue(catalogue.version, providers, {model.id: model for model in models})
+
+
+def _is_usable(model_id: str) -> bool:
+    return 0 < len(model_id) <= _MAX_ID_LENGTH and model_id.isprintable() and not model_id.isspace()
+
+
+def _model_by_upstream_id(catalogue: Catalogue) -> dict[str, Model]:
+    known: dict[str, Model] = {}
+    for model in catalogue.models.values():
+        for endpoint in model.endpoints:
+            known.setdefault(endpoint.provider_model_id, model)
+    return known | dict(catalogue.by_name)
+
+
+def _standing_in(model: Model, upstream_id: str) -> Endpoint:
+    """The server's endpoint for a model of the catalogue: the cheapest price, the widest limits, any parameter."""
+    return Endpoint(
+        provider=UPSTREAM,
+        model=model.id,
+        provider_model_id=upstream_id,
+        price=model.endpoints[0].price,
+        context_length=max(one.context_length for one in model.endpoints),
+        supported_parameters=PARAMETERS,
+        input_modalities=frozenset(model.input_modalities),
+        max_completion_tokens=_widest(one.max_completion_tokens for one in model.endpoints),
+    )
+
+
+def _widest(limits: Iterable[int]) -> int:
+    """The largest limit, where 0 is no limit at all."""
+    known = list(limits)
+    return 0 if 0 in known else max(known)
+
+
+def _own_model(upstream_id: str, terms: UpstreamTerms, *, bare_id_is_free: bool) -> Model:
+    model_id = f"upstream/{upstream_id}"
+    endpoint = Endpoint(
+        provider=UPSTREAM,
+        model=model_id,
+        provider_model_id=upstream_id,
+        price=Price(terms.prompt, terms.completion, version="upstream-settings"),
+        context_length=terms.context_length,
+        supported_parameters=PARAMETERS,
+        input_modalities=frozenset(_UPSTREAM_INPUTS),
+    )
+    return Model(
+        id=model_id,
+        name=upstream_id,
+        description="A model of the operator's own server.",
+        created_s=0,
+        tokenizer="Other",
+        input_modalities=_UPSTREAM_INPUTS,
+        output_modalities=("text",),
+        aliases=(upstream_id,) if bare_id_is_free else (),
+        endpoints=(endpoint,),
+    )
