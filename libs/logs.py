@@ -44,8 +44,9 @@ def set_up_logs(service: str, level: str, stream: TextIO | None = None) -> None:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level)
-    for noisy in ("aiokafka", "aiohttp.access", "asyncio", "grpc"):
-        logging.getLogger(noisy).setLevel(logging.WARNING if noisy != "aiokafka" else logging.ERROR)
+    for noisy in ("aiohttp.access", "asyncio", "grpc"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # repeats every outage that we report ourselves
 
 
 def facts(**data: object) -> dict[str, dict[str, object]]:

@@ -64,7 +64,7 @@ class Metrics:
     def _ledger(self) -> None:
         self.holds = Counter(
             "switchyard_holds_total",
-            "Hold decisions by outcome (granted, capped, refused_credit, refused_key_limit, swept, voided).",
+            "Hold decisions by outcome (granted, capped, refused_credit, refused_key_limit, settled_before, swept, voided).",
             ["outcome"],
             registry=self.registry,
         )
@@ -109,6 +109,11 @@ class Metrics:
         self.consumer_lag = Gauge(
             "switchyard_consumer_lag", "Records that a group has not handled yet.", ["group"], registry=self.registry
         )
+
+    def count_consumed(self, group: str, handled: int, dead: int) -> None:
+        """For event logs, as their `on_consumed`."""
+        self.consumed.labels(group, "handled").inc(handled)
+        self.consumed.labels(group, "dead").inc(dead)
 
     def _others(self) -> None:
         self.plan_seconds = Histogram(

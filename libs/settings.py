@@ -35,7 +35,6 @@ class KafkaSettings(Group):
     """Where the event log is."""
 
     bootstrap_servers: str = Field(description="host:port list, separated by commas")
-    partitions: int = Field(default=8, ge=1, le=1024, description="partitions of topics that we create")
     replication_factor: int = Field(default=1, ge=1, le=10, description="copies of topics that we create")
 
 

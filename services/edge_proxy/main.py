@@ -17,6 +17,7 @@ from opentelemetry.trace import Tracer
 from libs.bus.kafka import KafkaEventLog
 from libs.bus.port import EventLog
 from libs.bus.spool import Spool, SpoolSettings
+from libs.bus.topics import all_specs
 from libs.clock import Clock, SystemClock
 from libs.errors import AppError
 from libs.ids import prefixed_id
@@ -167,7 +168,11 @@ async def run(settings: Settings) -> None:
     peers = settings.peers
     async with AsyncExitStack() as stack:
         tracer = await stack.enter_async_context(open_tracer(NAME, settings.telemetry))
-        event_log = KafkaEventLog(settings.kafka.bootstrap_servers, client_id=f"{NAME}-{socket.gethostname()}")
+        event_log = KafkaEventLog(
+            settings.kafka.bootstrap_servers,
+            client_id=f"{NAME}-{socket.gethostname()}",
+            replication_factor=settings.kafka.replication_factor,
+        )
         stack.push_async_callback(event_log.close)
         limits = SpoolSettings(max_bytes=settings.spool.max_bytes, sync=settings.spool.sync)
         spool = await Spool.open(settings.spool.folder, limits)
@@ -190,7 +195,14 @@ async def run(settings: Settings) -> None:
             channels, spool, event_log, leftovers, http=settings.http, clock=SystemClock(), metrics=metrics,
             tracer=tracer, drain_s=drain_s,
         )  # fmt: skip
+        edge.background["topics"] = lambda: _create_topics(event_log)
         await serve(edge, metrics, settings, stop)
+
+
+async def _create_topics(event_log: KafkaEventLog) -> None:
+    """The producer of a topic creates it, and the dead-letter topics of its consumers, once the log is there."""
+    await event_log.ensure_topics(all_specs())
+    await asyncio.Event().wait()
 
 
 async def serve(edge: EdgeProxy, metrics: Metrics, settings: Settings, stop: asyncio.Event) -> None:

@@ -6,6 +6,7 @@ Owns who gets what. Decides nothing.
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
+from opentelemetry.trace import Tracer
 from switchyard.provider.v1.provider_pb2_grpc import add_ProviderAdapterServiceServicer_to_server
 
 from libs.clock import Clock, SystemClock
@@ -40,9 +41,9 @@ def build_registry(settings: Settings, customary: Mapping[str, str]) -> Registry
     )
 
 
-def build(registry: Registry, calls: HttpCalls, *, clock: Clock) -> Service:
+def build(registry: Registry, calls: HttpCalls, *, clock: Clock, tracer: Tracer | None = None) -> Service:
     """The service on top of open resources."""
-    servicer = ProviderAdapterServicer(registry, Attempts(calls, clock), UpstreamModels(registry, calls))
+    servicer = ProviderAdapterServicer(registry, Attempts(calls, clock), UpstreamModels(registry, calls), tracer)
     return Service(NAME, add_servicers=lambda table: add_ProviderAdapterServiceServicer_to_server(servicer, table))
 
 
@@ -54,5 +55,5 @@ async def run(settings: Settings, customary: Mapping[str, str]) -> None:
     async with AsyncExitStack() as stack:
         tracer = await stack.enter_async_context(open_tracer(NAME, settings.telemetry))
         calls = await stack.enter_async_context(open_http_calls(settings.max_connections))
-        service = build(build_registry(settings, customary), calls, clock=SystemClock())
+        service = build(build_registry(settings, customary), calls, clock=SystemClock(), tracer=tracer)
         await run_service(service, settings.serving, metrics=metrics, tracer=tracer, stop=stop)

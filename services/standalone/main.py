@@ -89,7 +89,7 @@ async def run(settings: LaunchSettings) -> None:
         dsn = await stack.enter_async_context(_postgres(settings, data_dir))
         pool = await stack.enter_async_context(open_pool(dsn, application_name=NAME, max_size=_MAX_CONNECTIONS))
         await _migrate(pool)
-        event_log = PostgresEventLog(pool)
+        event_log = PostgresEventLog(pool, on_consumed=metrics.count_consumed)
         stack.push_async_callback(event_log.close)
         await event_log.ensure_topics(all_specs())
         spool = await Spool.open(data_dir / "spool")
@@ -110,8 +110,7 @@ async def run(settings: LaunchSettings) -> None:
             ),
             provider_adapter.build(provider_adapter.build_registry(adapter_settings, credentials), calls, clock=clock),
             billing_ledger.build(pool, event_log, clock=clock, metrics=metrics),
-            analytics.build(pool, event_log, clock=clock, metrics=metrics, tracer=tracer),
-            BROADCAST_PLACEHOLDER,
+            analytics.build(pool, event_log, tracer=tracer),
         ]
         leftovers = edge_proxy.Leftovers()
         stack.push_async_callback(leftovers.finish)

@@ -99,7 +99,7 @@ async def running(*consumers: object) -> AsyncIterator[list[asyncio.Task[None]]]
 
 async def until_lag(log: EventLog, topic: str, group: str, wanted: int) -> None:
     async with asyncio.timeout(PATIENT_S):
-        while await log.lag(topic, group) != wanted:
+        while await log.lag(topic, group) != wanted:  # noqa: ASYNC110 (a log does not tell when a group commits)
             await asyncio.sleep(0.01)
 
 
@@ -109,9 +109,8 @@ def ids_of(published: Sequence[Record]) -> list[str]:
 
 class EventLogConformance:
     @pytest.fixture
-    async def subject(self) -> AsyncIterator[Subject]:
+    def subject(self) -> Subject:
         raise NotImplementedError
-        yield  # type: ignore[unreachable]  # makes it a generator, as the subclasses' are
 
     @pytest.fixture
     async def log(self, subject: Subject) -> EventLog:
@@ -397,5 +396,5 @@ async def _slow(_: Sequence[Delivered]) -> Sequence[Rejected]:
 
 
 async def _until_clock_passes(moment_ms: int) -> None:
-    while time.time_ns() // 1_000_000 <= moment_ms + 1:
+    while time.time_ns() // 1_000_000 <= moment_ms + 1:  # noqa: ASYNC110 (clocks do not tell)
         await asyncio.sleep(0.001)

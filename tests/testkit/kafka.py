@@ -43,9 +43,7 @@ def kafka_servers(pytestconfig: pytest.Config) -> Iterator[str]:
 def running_kafka() -> Iterator[KafkaProcess]:
     """A node of one's own on a folder of its own; skips the test where none can be had."""
     folder = Path(tempfile.mkdtemp(prefix="sy-kafka-"))
-    node = KafkaProcess(
-        port=free_port(), data_dir=folder / "data", libs_dir=_LIBS, template=_DEV / "server.properties"
-    )
+    node = KafkaProcess(port=free_port(), data_dir=folder / "data", libs_dir=_LIBS, template=_DEV / "server.properties")
     try:
         try:
             ensure_jars(_DEV / "pom.xml", _LIBS)

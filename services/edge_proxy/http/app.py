@@ -46,7 +46,7 @@ def build_application(
     tracer: Tracer | None,
 ) -> web.Application:
     requests = RequestFrame(metrics, clock, tracer)
-    app = web.Application(middlewares=[web.middleware(requests.run)])
+    app = web.Application(middlewares=[web.middleware(requests)])
     app.add_routes(
         [
             web.post(f"{PREFIX}/chat/completions", chat.post),
@@ -73,7 +73,7 @@ class RequestFrame:
         self._clock = clock
         self._tracer = tracer
 
-    async def run(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         started_s = self._clock.monotonic_s()
         parent = parse_traceparent(request.headers.get(TRACEPARENT))
         route = _route(request)

@@ -42,6 +42,9 @@ class EventSplitter:
         Raises:
             EventTooLargeError: once a line or an event exceeds the bound.
         """
+        if self._is_one_plain_event(data):
+            self._at_start = False
+            return [Event(b"", data[6:-2])]
         if self._after_cr and data:
             # A CR ended the last line at once; the LF that belongs to it came in the next read.
             self._after_cr = False
@@ -70,6 +73,17 @@ class EventSplitter:
         self._rest.clear()
         self._rest_bytes = 0
         return self._events(block)
+
+    def _is_one_plain_event(self, data: bytes) -> bool:
+        """Whether nothing is pending and the data is what a stream mostly consists of; spares the general way."""
+        return (
+            data.startswith(b"data: ")
+            and data.find(b"\n") == len(data) - 2
+            and data.endswith(b"\n\n")
+            and len(data) <= self._limit
+            and b"\r" not in data
+            and not (self._rest or self._data or self._name or self._after_cr)
+        )
 
     def _keep(self, data: bytes) -> None:
         if data:

@@ -1,0 +1,1 @@
+"""Tables of the PostgreSQL event log: numbered, forward only."""

@@ -1,0 +1,1 @@
+"""Generation records and daily activity; see README.md."""

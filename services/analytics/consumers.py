@@ -1,0 +1,48 @@
+"""The consumer of `switchyard.usage.v1`: every event becomes a row, or goes to the dead-letter topic with a reason.
+
+Owns nothing but the hand-over. Invariant: a batch counts as handled only after its rows are durable.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from opentelemetry.trace import Tracer
+
+from libs.bus.port import Delivered, Rejected
+from libs.bus.topics import USAGE
+from libs.logs import facts
+from services.analytics import convert
+from services.analytics.handlers import AnalyticsHandlers
+from services.analytics.tracing import mark_rejected, record_spans
+
+logger = logging.getLogger(__name__)
+
+TOPIC: Final = USAGE.name
+GROUP: Final = "analytics"
+MAX_BATCH: Final = 500
+
+
+class UsageConsumer:
+    """`handle` is the `Handler` of the event log."""
+
+    def __init__(self, handlers: AnalyticsHandlers, tracer: Tracer | None = None) -> None:
+        self._handlers = handlers
+        self._tracer = tracer
+
+    async def handle(self, records: Sequence[Delivered]) -> Sequence[Rejected]:
+        if self._tracer is None:
+            return await self._record(records)
+        with record_spans(self._tracer, "analytics record", records) as spans:
+            rejected = await self._record(records)
+            mark_rejected(spans, rejected)
+        return rejected
+
+    async def _record(self, records: Sequence[Delivered]) -> Sequence[Rejected]:
+        rows, rejected = convert.rows_of(records)
+        await self._handlers.record(rows)
+        for rejection in rejected:
+            delivered = records[rejection.index]
+            place = {"partition": delivered.partition, "offset": delivered.offset}
+            logger.warning("usage rejected", extra=facts(reason=rejection.reason, **place))
+        return rejected

@@ -1,0 +1,1 @@
+"""Measurements of the whole product, side by side: `python -m tests.bench`."""

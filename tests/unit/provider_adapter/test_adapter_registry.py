@@ -1,0 +1,83 @@
+import pytest
+
+from services.provider_adapter.hosts import Host, load_hosts, with_base_urls
+from services.provider_adapter.protocols.failures import FailureClass, ProviderFailedError
+from services.provider_adapter.protocols.openai_chat.dialects import DIALECTS
+from services.provider_adapter.protocols.table import protocols
+from services.provider_adapter.registry import Registry
+
+HOSTS = {"acme": Host("https://acme.test/v1/", "ACME_KEY", dialect="groq"), "other": Host("https://other.test", "O")}
+
+
+def test_a_provider_with_a_credential_is_called_at_its_own_host() -> None:
+    found = Registry(protocols(), HOSTS, {"acme": "k1"}, upstream_base_url="http://up.test/v1").find("acme")
+
+    assert found.base_url == "https://acme.test/v1"
+    assert found.headers["authorization"] == "Bearer k1"
+    assert found.dialect == "groq"
+
+
+def test_a_provider_without_one_is_called_at_the_operators_upstream() -> None:
+    registry = Registry(
+        protocols(), HOSTS, {"acme": "k1"}, upstream_base_url="http://up.test/v1/", upstream_api_key="u"
+    )
+
+    for slug in ("other", "never-heard-of", "upstream"):
+        found = registry.find(slug)
+        assert found.base_url == "http://up.test/v1"
+        assert found.headers["authorization"] == "Bearer u"
+
+
+def test_an_upstream_without_a_key_gets_no_authorization() -> None:
+    found = Registry(protocols(), {}, {}, upstream_base_url="http://up.test/v1").find("upstream")
+
+    assert "authorization" not in found.headers
+
+
+def test_without_any_way_to_a_provider_another_one_may_help() -> None:
+    with pytest.raises(ProviderFailedError) as caught:
+        Registry(protocols(), HOSTS, {}).find("acme")
+
+    assert caught.value.failure.failure_class is FailureClass.AUTHENTICATION
+    assert caught.value.failure.to_error().metadata["retryable_elsewhere"] == "true"
+
+
+def test_the_simulator_stands_in_for_every_provider_and_never_sees_a_credential() -> None:
+    registry = Registry(protocols(), HOSTS, {"acme": "k1"}, simulator_base_url="http://sim.test/")
+
+    found = registry.find("acme")
+    assert found.base_url == "http://sim.test/acme/v1"
+    assert "k1" not in str(found.headers)
+    assert registry.find("acme") is found
+    assert registry.find("wafer.ai").base_url == "http://sim.test/wafer.ai/v1"
+
+
+@pytest.mark.parametrize("slug", ["", "..", "a/b", "../x", "a?b", "a b", "a#b"])
+def test_a_slug_that_would_change_the_path_is_refused(slug: str) -> None:
+    with pytest.raises(ProviderFailedError):
+        Registry(protocols(), {}, {}, simulator_base_url="http://sim.test").find(slug)
+
+
+def test_a_credential_is_not_printed() -> None:
+    found = Registry(protocols(), HOSTS, {"acme": "k1-secret"}).find("acme")
+
+    assert "k1-secret" not in repr(found)
+
+
+def test_every_host_of_the_repository_is_usable() -> None:
+    hosts = load_hosts()
+
+    assert {"openai", "groq", "togetherai", "fireworks-ai", "deepinfra", "mistral", "deepseek", "xai"} <= hosts.keys()
+    for host in hosts.values():
+        assert host.base_url.startswith("https://")
+        assert not host.base_url.endswith("/")
+        assert host.credential_name
+        assert host.protocol in protocols()
+        assert not host.dialect or host.dialect in DIALECTS
+
+
+def test_base_urls_move_hosts_and_add_new_ones() -> None:
+    hosts = with_base_urls(HOSTS, {"acme": "http://proxy.test/v1", "mine": "http://mine.test/v1"})
+
+    assert hosts["acme"] == Host("http://proxy.test/v1", "ACME_KEY", dialect="groq")
+    assert hosts["mine"].base_url == "http://mine.test/v1"

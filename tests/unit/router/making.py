@@ -1,0 +1,67 @@
+"""Small catalogues for tests: endpoints with the facts that a test is about, and plain ones otherwise."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from libs.money import NanoUsdPerMillion
+from services.router.core.catalogue import Catalogue, Endpoint, Model, Price, Provider
+from services.router.core.health import UNKNOWN_HEALTH, HealthSnapshot
+from services.router.core.plan import Plan, make_plan
+from services.router.core.wishes import NO_PREFERENCES, Features, Preferences
+
+MODEL = "acme/one"
+PLAIN = frozenset({"max_tokens", "temperature"})
+
+
+def price(prompt: int, completion: int | None = None, **more: Any) -> Price:
+    return Price(NanoUsdPerMillion(prompt), NanoUsdPerMillion(prompt if completion is None else completion), **more)
+
+
+def endpoint(slug: str, prompt_price: int = 100, **facts: Any) -> Endpoint:
+    provider = facts.pop("provider", None) or Provider(slug, slug.title(), collects_data=False)
+    wanted: dict[str, Any] = {
+        "model": MODEL,
+        "provider_model_id": f"{slug}-one",
+        "price": price(prompt_price),
+        "context_length": 1000,
+        "supported_parameters": PLAIN,
+        "input_modalities": frozenset({"text"}),
+    }
+    return Endpoint(provider=provider, **(wanted | facts))
+
+
+def model(endpoints: Sequence[Endpoint], model_id: str = MODEL, **facts: Any) -> Model:
+    wanted: dict[str, Any] = {
+        "name": "One",
+        "description": "A model.",
+        "created_s": 1,
+        "tokenizer": "Other",
+        "input_modalities": ("text",),
+        "output_modalities": ("text",),
+    }
+    return Model(id=model_id, endpoints=tuple(endpoints), **(wanted | facts))
+
+
+def catalogue(*models: Model) -> Catalogue:
+    providers = {one.provider.slug: one.provider for each in models for one in each.endpoints}
+    return Catalogue("test", providers, {one.id: one for one in models})
+
+
+def plan(
+    endpoints: Sequence[Endpoint],
+    features: Features | None = None,
+    preferences: Preferences = NO_PREFERENCES,
+    health: HealthSnapshot = UNKNOWN_HEALTH,
+    seed: str = "gen-1",
+) -> Plan:
+    return make_plan(
+        [MODEL], features or Features(), preferences, catalogue=catalogue(model(endpoints)), health=health, seed=seed
+    )
+
+
+def slugs(made: Plan) -> list[str]:
+    return [one.provider.slug for one, _ in made.attempts]
+
+
+def dropped(made: Plan) -> Mapping[str, str]:
+    return {one.endpoint.provider.slug: str(one.constraint) for one in made.dropped}

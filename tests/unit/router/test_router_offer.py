@@ -1,0 +1,105 @@
+"""What is on offer: providers with credentials, and an operator's own upstream."""
+
+import pytest
+
+from libs.errors import AppError
+from libs.money import NanoUsdPerMillion
+from services.router.core.catalogue import PARAMETERS, Catalogue
+from services.router.core.health import UNKNOWN_HEALTH
+from services.router.core.offer import MAX_UPSTREAM_MODELS, UpstreamTerms, offer_providers, offer_upstream
+from services.router.core.plan import Plan, make_plan
+from services.router.core.wishes import NO_PREFERENCES, Features
+from tests.unit.router.making import catalogue, endpoint, model
+
+
+def base() -> Catalogue:
+    one = model(
+        [
+            endpoint("a", 300, provider_model_id="one-a", context_length=100, max_completion_tokens=50),
+            endpoint("b", 200, provider_model_id="one-b", context_length=900, max_completion_tokens=70),
+        ],
+        aliases=("acme/uno",),
+    )
+    two = model([endpoint("a", 50, model="acme/two", provider_model_id="two-a")], "acme/two")
+    return catalogue(one, two)
+
+
+def planned(offered: Catalogue, *names: str, features: Features | None = None) -> Plan:
+    return make_plan(
+        names, features or Features(), NO_PREFERENCES, catalogue=offered, health=UNKNOWN_HEALTH, seed="gen-1"
+    )
+
+
+def ids(offered: Catalogue) -> list[str]:
+    return [one.id for each in offered.models.values() for one in each.endpoints]
+
+
+def test_only_providers_with_credentials_are_offered_and_other_models_stay_known() -> None:
+    offered = offer_providers(base(), {"b"})
+    assert ids(offered) == ["b/acme/one"]
+    with pytest.raises(AppError) as caught:
+        planned(offered, "acme/two")
+    assert caught.value.reason == "NO_ENDPOINTS"
+
+
+@pytest.mark.parametrize("listed", ["acme/one", "acme/uno", "one-a", "one-b"])
+def test_listed_model_of_the_catalogue_is_offered_at_its_cheapest_price_and_widest_limits(listed: str) -> None:
+    offered = offer_upstream(base(), [listed], UpstreamTerms())
+    [(one, _)] = planned(offered, "acme/one").attempts
+    assert (one.id, one.provider.slug, one.provider_model_id) == ("upstream/acme/one", "upstream", listed)
+    assert one.price.prompt == 200
+    assert (one.context_length, one.max_completion_tokens) == (900, 70)
+    assert ids(offered) == ["upstream/acme/one"]
+
+
+def test_model_listed_under_two_names_is_offered_once_under_the_public_one() -> None:
+    offered = offer_upstream(base(), ["one-a", "acme/one", "one-b"], UpstreamTerms())
+    [(one, _)] = planned(offered, "acme/one").attempts
+    assert one.provider_model_id == "acme/one"
+
+
+def test_model_of_the_operators_own_is_offered_free_under_both_names() -> None:
+    offered = offer_upstream(base(), ["my-llama"], UpstreamTerms(context_length=4096))
+    for name in ("upstream/my-llama", "my-llama"):
+        [(one, reason)] = planned(offered, name).attempts
+        assert (one.id, one.model, one.provider_model_id) == (
+            "upstream/upstream/my-llama",
+            "upstream/my-llama",
+            "my-llama",
+        )
+        assert one.is_free
+        assert str(reason) == "free"
+        assert one.context_length == 4096
+        assert one.supported_parameters == PARAMETERS
+
+
+def test_model_of_the_operators_own_takes_tools_images_and_what_else_a_caller_sends() -> None:
+    offered = offer_upstream(base(), ["my-llama"], UpstreamTerms())
+    features = Features(uses_tools=True, input_modalities=frozenset({"image", "audio"}))
+    assert len(planned(offered, "my-llama", features=features).attempts) == 1
+
+
+def test_operators_prices_apply_to_own_models_alone() -> None:
+    terms = UpstreamTerms(NanoUsdPerMillion(7), NanoUsdPerMillion(9))
+    offered = offer_upstream(base(), ["my-llama", "acme/two"], terms)
+    [(own, _)] = planned(offered, "my-llama").attempts
+    [(known, _)] = planned(offered, "acme/two").attempts
+    assert (own.price.prompt, own.price.completion, own.is_free) == (7, 9, False)
+    assert known.price.prompt == 50
+
+
+def test_bare_id_that_would_hide_another_name_is_not_taken() -> None:
+    offered = offer_upstream(base(), ["x", "upstream/x"], UpstreamTerms())
+    assert planned(offered, "upstream/x").attempts[0][0].provider_model_id == "x"
+    assert planned(offered, "upstream/upstream/x").attempts[0][0].provider_model_id == "upstream/x"
+
+
+def test_nothing_listed_offers_nothing() -> None:
+    assert ids(offer_upstream(base(), [], UpstreamTerms())) == []
+
+
+def test_hostile_list_is_cleaned_and_bounded() -> None:
+    listed = ["", " ", "a\nb", "x" * 300, "ok", "ok", *(f"m{number}" for number in range(MAX_UPSTREAM_MODELS + 50))]
+    offered = offer_upstream(base(), listed, UpstreamTerms())
+    assert len(ids(offered)) == MAX_UPSTREAM_MODELS
+    assert ids(offered)[0] == "upstream/upstream/ok"
