@@ -83,6 +83,7 @@ class Backlog:
         self._read_ahead: deque[_Read] = deque()
         self._tail = Position(0, 0)
         self._saved = Position(0, 0)
+        self._saving = asyncio.Lock()
         self.used_bytes = 0
         self.came = asyncio.Event()
         """Set when records came; whoever waits clears it."""
@@ -186,20 +187,30 @@ class Backlog:
 
     async def save(self) -> None:
         """Remembers the acknowledged place and deletes the segments behind it, if anything changed."""
-        if self._acknowledged == self._saved and not self._finished:
-            return
-        place, finished = self._acknowledged, self._finished
-        self._finished = []
-        await asyncio.to_thread(self._save, place, self._acknowledged_sequence, finished)
-        self._saved = place
+        async with self._saving:
+            if self._acknowledged == self._saved and not self._finished:
+                return
+            place, finished = self._acknowledged, self._finished
+            self._finished = []
+            work = asyncio.create_task(
+                asyncio.to_thread(self._save, place, self._acknowledged_sequence, finished)
+            )
+            try:
+                await asyncio.shield(work)
+            finally:
+                if not work.done():
+                    await asyncio.wait({work})  # a thread cannot be cancelled, and two of them must not meet
+            self._saved = place
 
     def _save(self, place: Position, sequence: int, finished: list[SegmentName]) -> None:
         path = self._folder / _ACKNOWLEDGED
         new = path.with_suffix(".new")
-        new.write_text(json.dumps({"segment": place.segment, "offset": place.offset, "sequence": sequence}))
-        new.replace(path)
-        for name in finished:
-            name.in_folder(self._folder).unlink(missing_ok=True)
+        try:
+            new.write_text(json.dumps({"segment": place.segment, "offset": place.offset, "sequence": sequence}))
+            new.replace(path)
+        finally:  # also when the disk is full, for this is what frees it
+            for name in finished:
+                name.in_folder(self._folder).unlink(missing_ok=True)
         if finished and self._sync:
             sync_folder(self._folder)
 
@@ -246,7 +257,11 @@ class Backlog:
             self._move_to_next_segment()
             return
         path = segment.name.in_folder(self._folder)
-        reads, end = await asyncio.to_thread(_read_stretch, path, place.offset, limit)
+        try:
+            reads, end = await asyncio.to_thread(_read_stretch, path, place.offset, limit)
+        except FileNotFoundError:
+            _report(path, place.offset, limit)
+            reads, end = [], limit
         if reads:
             self._read_ahead.extend(reads)
         else:

@@ -122,7 +122,7 @@ class Delivery:
             try:
                 rejected = await self._handler(part)
                 return [self._rejected(part, r.index, r.reason) for r in rejected]
-            except Exception as error:  # a consumer loop: whatever a handler raises is decided here
+            except Exception as error:  # noqa: BLE001 (a consumer loop: whatever a handler raises is decided here)
                 if not self._is_transient(error):
                     failures += 1
                     if failures >= attempts:
@@ -148,7 +148,7 @@ async def show(observer: Observer, batch: Sequence[Delivered], stop: Stop, polic
     for attempt, delay_s in enumerate(policy.backoff.delays(), start=1):
         try:
             await observer(batch)
-        except Exception:
+        except Exception:  # noqa: BLE001 (a consumer loop)
             _log.exception("observer failed", extra=facts(records=len(batch), attempt=attempt))
             if attempt >= policy.attempts:
                 return

@@ -44,7 +44,7 @@ class Forwarder:
             while True:
                 try:
                     await self._step()
-                except Exception:
+                except Exception:  # noqa: BLE001 (a loop that must outlive whatever happens to it)
                     _log.exception("forwarding failed, trying again")
                     await asyncio.sleep(self._backoff.cap_s)
         finally:

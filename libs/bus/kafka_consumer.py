@@ -108,7 +108,7 @@ class GroupSession(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
             async with asyncio.timeout(_START_TIMEOUT_S):
                 await self._consumer.start()
             watch = _Watch(self._consumer)
-            while not self._stop:
+            while not self._stop.is_set():
                 assignments = self._assignments
                 fetched = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=self._max_batch)
                 if not fetched:
@@ -209,7 +209,7 @@ class ObserverSession:
                 await self._consumer.start()
                 await self._seek()
             watch = _Watch(self._consumer)
-            while not self._stop:
+            while not self._stop.is_set():
                 fetched = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_OBSERVED_BATCH)
                 if not fetched:
                     await watch.saw_nothing()

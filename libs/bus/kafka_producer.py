@@ -76,8 +76,9 @@ class KafkaProducer:
         if self._current is not None:
             return self._current
         async with self._starting:
-            if self._current is not None:
-                return self._current
+            started = self._current  # by whoever was here before us
+            if started is not None:
+                return started
             if self._closed:
                 raise ConnectionError("the event log is closed")
             producer = AIOKafkaProducer(

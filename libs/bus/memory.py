@@ -102,7 +102,7 @@ class MemoryEventLog:
         group = self._group(topic, group_name)
         self._wakes[topic].add(wake)
         try:
-            while not stop:
+            while not stop.is_set():
                 wake.clear()
                 batch = self._claim(topic, group, max_batch)
                 if not batch:
@@ -152,7 +152,7 @@ class MemoryEventLog:
             wake = stop.wakes(asyncio.Event())
             self._wakes[topic].add(wake)
             try:
-                while not stop:
+                while not stop.is_set():
                     wake.clear()
                     batch: list[Delivered] = []
                     for partition, log in enumerate(self._logs(topic)):

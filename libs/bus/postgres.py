@@ -173,7 +173,7 @@ class PostgresEventLog:
         await connection.execute("set synchronous_commit = off")
         held: list[int] = []
         first = 0
-        while not stop:
+        while not stop.is_set():
             wake.clear()
             rows = await connection.fetch(self._sql.claim, group_id, _LOCK_SPACE + group_id, max_batch, first, held)
             if not rows:
@@ -211,7 +211,7 @@ class PostgresEventLog:
                     if not starts:
                         since = _EPOCH + since_ms * _MILLISECOND
                         starts.extend(await connection.fetchval(self._sql.offsets_at, found.topic_id, since))
-                    while not stop:
+                    while not stop.is_set():
                         wake.clear()
                         rows = await connection.fetch(self._sql.read, found.topic_id, starts, 100)
                         if not rows:

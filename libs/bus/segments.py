@@ -142,5 +142,7 @@ def _may_go_on(buffer: bytes, place: int) -> bool:
     head = buffer[place : place + HEAD_BYTES]
     if len(head) < HEAD_BYTES:
         return MAGIC.startswith(head[:4]) or head.startswith(MAGIC)
+    magic: bytes
+    length: int
     magic, length, _ = _HEAD.unpack(head)
     return magic == MAGIC and length <= MAX_PAYLOAD_BYTES and place + HEAD_BYTES + length > len(buffer)

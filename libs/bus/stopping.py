@@ -27,7 +27,7 @@ class Stop:
         self._event = asyncio.Event()
         self._wakes: list[asyncio.Event] = []
 
-    def __bool__(self) -> bool:
+    def is_set(self) -> bool:
         return self._event.is_set()
 
     def set(self) -> None:
@@ -119,7 +119,7 @@ async def keep_going(session: Callable[[], Awaitable[None]], stop: Stop, backoff
     """Runs sessions one after the other until told to stop; a session that fails is followed by a back-off."""
     throttled = Throttled(_log)
     delays = backoff.delays()
-    while not stop:
+    while not stop.is_set():
         started_s = time.monotonic()
         try:
             await session()

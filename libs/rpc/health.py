@@ -25,13 +25,23 @@ class Health:
     def __init__(self, service_names: Iterable[str]) -> None:
         self._names = {"", *service_names}
         self._serving = False
+        self._closed = False
         self._changed = asyncio.Event()
 
     def set_serving(self, serving: bool) -> None:
         if serving != self._serving:
             self._serving = serving
-            self._changed.set()
-            self._changed = asyncio.Event()
+            self._tell()
+
+    def close(self) -> None:
+        """Not serving, for good: watchers are told so and let go, so that they do not hold up the server's end."""
+        self._serving = False
+        self._closed = True
+        self._tell()
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     def add_to(self, server: aio.Server) -> None:
         handlers: dict[str, Any] = {
@@ -56,6 +66,8 @@ class Health:
         while True:
             changed = self._changed
             yield self._state(name)
+            if self._closed:
+                return
             await changed.wait()
 
 

@@ -61,11 +61,15 @@ class RpcServer:
             RuntimeError: the address cannot be listened on.
         """
         server = aio.server(options=_OPTIONS)
-        add_plain_methods(self._table, server)
-        add_SessionServiceServicer_to_server(self._sessions, server)
-        self._health.add_to(server)
-        port = server.add_insecure_port(self._address)
-        await server.start()
+        try:
+            add_plain_methods(self._table, server)
+            add_SessionServiceServicer_to_server(self._sessions, server)
+            self._health.add_to(server)
+            port = server.add_insecure_port(self._address)
+            await server.start()
+        except BaseException:
+            await server.stop(None)
+            raise
         self._server = server
         return port
 
@@ -75,7 +79,7 @@ class RpcServer:
 
     async def stop(self, grace_s: float) -> None:
         """Refuses new sessions and calls, lets running calls end within the grace, then cancels them. Idempotent."""
-        self._health.set_serving(False)
+        self._health.close()
         if self._server is None:
             return
         server, self._server = self._server, None

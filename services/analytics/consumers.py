@@ -11,6 +11,7 @@ from opentelemetry.trace import Tracer
 
 from libs.bus.port import Delivered, Rejected
 from libs.bus.topics import USAGE
+from libs.clock import Clock
 from libs.logs import facts
 from services.analytics import convert
 from services.analytics.handlers import AnalyticsHandlers
@@ -26,8 +27,9 @@ MAX_BATCH: Final = 500
 class UsageConsumer:
     """`handle` is the `Handler` of the event log."""
 
-    def __init__(self, handlers: AnalyticsHandlers, tracer: Tracer | None = None) -> None:
+    def __init__(self, handlers: AnalyticsHandlers, clock: Clock, tracer: Tracer | None = None) -> None:
         self._handlers = handlers
+        self._clock = clock
         self._tracer = tracer
 
     async def handle(self, records: Sequence[Delivered]) -> Sequence[Rejected]:
@@ -39,7 +41,7 @@ class UsageConsumer:
         return rejected
 
     async def _record(self, records: Sequence[Delivered]) -> Sequence[Rejected]:
-        rows, rejected = convert.rows_of(records)
+        rows, rejected = convert.rows_of(records, self._clock.now_ms())
         await self._handlers.record(rows)
         for rejection in rejected:
             delivered = records[rejection.index]

@@ -13,7 +13,7 @@ from libs.bus.port import Delivered, Rejected
 from services.analytics.core.records import GenerationRow, problem_of
 
 
-def rows_of(records: Sequence[Delivered]) -> tuple[list[GenerationRow], list[Rejected]]:
+def rows_of(records: Sequence[Delivered], now_ms: int) -> tuple[list[GenerationRow], list[Rejected]]:
     """Rows with distinct ids (the first of each), and the records that can never become one."""
     rows: dict[str, GenerationRow] = {}
     rejected: list[Rejected] = []
@@ -25,7 +25,7 @@ def rows_of(records: Sequence[Delivered]) -> tuple[list[GenerationRow], list[Rej
             rejected.append(Rejected(index, "not a UsageRecorded message"))
             continue
         row = row_of(event, value)
-        problem = problem_of(row)
+        problem = problem_of(row, now_ms)
         if problem is None:
             rows.setdefault(row.generation_id, row)
         else:

@@ -14,6 +14,7 @@ from switchyard.analytics.v1.analytics_pb2_grpc import add_AnalyticsServiceServi
 
 from libs.bus.kafka import KafkaEventLog
 from libs.bus.port import EventLog
+from libs.clock import Clock, SystemClock
 from libs.lifecycle import Service, run_service, stop_requested
 from libs.logs import set_up_logs
 from libs.metrics import Metrics
@@ -31,11 +32,11 @@ NAME: Final = "analytics"
 MIGRATIONS: Final = files("services.analytics") / "migrations"
 
 
-def build(pool: asyncpg.Pool, event_log: EventLog, *, tracer: Tracer | None = None) -> Service:
+def build(pool: asyncpg.Pool, event_log: EventLog, *, clock: Clock, tracer: Tracer | None = None) -> Service:
     """The service on top of open resources; its tables exist already."""
     handlers = AnalyticsHandlers(PostgresRecordStore(pool))
     servicer = AnalyticsServicer(handlers)
-    consumer = UsageConsumer(handlers, tracer)
+    consumer = UsageConsumer(handlers, clock, tracer)
 
     async def consume_usage() -> None:
         await event_log.consume(TOPIC, GROUP, consumer.handle, max_batch=MAX_BATCH, is_transient=is_transient)
@@ -65,5 +66,5 @@ async def run(settings: Settings) -> None:
             settings.kafka.bootstrap_servers, client_id=f"{NAME}-{socket.gethostname()}", on_consumed=count
         )
         stack.push_async_callback(event_log.close)
-        service = build(pool, event_log, tracer=tracer)
+        service = build(pool, event_log, clock=SystemClock(), tracer=tracer)
         await run_service(service, settings.serving, metrics=metrics, tracer=tracer, stop=stop)

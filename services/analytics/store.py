@@ -12,9 +12,11 @@ import asyncpg
 from libs.pg.transient import database_away_is_unavailable
 from services.analytics.core.records import DailyActivity, GenerationRow
 
-_TYPES = "text text text bigint smallint text text text boolean bigint bigint bigint bigint bytea".split()
+_SQL_TYPES = {str: "text", int: "bigint", bool: "boolean", bytes: "bytea"}
 _COLUMNS = ", ".join(GenerationRow._fields)
-_ARRAYS = ", ".join(f"${place}::{kind}[]" for place, kind in enumerate(_TYPES, start=1))
+_ARRAYS = ", ".join(
+    f"${place}::{_SQL_TYPES[kind]}[]" for place, kind in enumerate(GenerationRow.__annotations__.values(), start=1)
+)
 
 # S608: the statement is put together from constants of this module alone.
 _INSERT = f"""
@@ -64,7 +66,7 @@ class PostgresRecordStore:
         self._pool = pool
 
     async def insert(self, rows: Sequence[GenerationRow]) -> int:
-        columns = list(zip(*rows, strict=True)) or [()] * len(_TYPES)
+        columns = list(zip(*rows, strict=True)) or [()] * len(GenerationRow._fields)
         with database_away_is_unavailable():
             count: int = await self._pool.fetchval(_INSERT, *columns)
         return count

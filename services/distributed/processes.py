@@ -18,7 +18,7 @@ SERVICES: Final = (
     "provider_adapter",
     "billing_ledger",
     "analytics",
-    "broadcast",
+    #"broadcast",
     "edge_proxy",
 )
 _NEEDS_POSTGRES: Final = frozenset({"key_management", "billing_ledger", "analytics"})

@@ -12,7 +12,8 @@ import threading
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 4096):  # not sys.stdin: its lock would be held at interpreter exit
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -17,14 +17,16 @@ _PREFIX = "SWITCHYARD_PROVIDER_ADAPTER_"
 class Settings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix=_PREFIX, populate_by_name=True)
 
-    simulator_base_url: str | None = Field(None, description="stands in for every provider, as {this}/{slug}/v1")
+    simulator_base_url: str | None = Field(
+        default=None, description="stands in for every provider, as {this}/{slug}/v1"
+    )
     upstream_base_url: str | None = Field(
-        None,
+        default=None,
         validation_alias=AliasChoices(f"{_PREFIX}UPSTREAM_BASE_URL", "SWITCHYARD_UPSTREAM_BASE_URL"),
         description="an OpenAI-compatible server, with /v1, that stands in for providers without a credential",
     )
     upstream_api_key: SecretStr | None = Field(
-        None,
+        default=None,
         validation_alias=AliasChoices(f"{_PREFIX}UPSTREAM_API_KEY", "SWITCHYARD_UPSTREAM_API_KEY"),
         description="bearer for the upstream",
     )
@@ -34,7 +36,9 @@ class Settings(ServiceSettings):
     base_urls: dict[str, str] = Field(
         default_factory=dict, description="JSON object, provider slug to base URL, for proxies and private hosts"
     )
-    max_connections: int = Field(4096, ge=1, le=65536, description="connections to providers at most, per process")
+    max_connections: int = Field(
+        default=4096, ge=1, le=65536, description="connections to providers at most, per process"
+    )
     serving: ServingSettings = Field(default_factory=ServingSettings)
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
 

@@ -108,9 +108,9 @@ async def run(settings: LaunchSettings) -> None:
                 clock=clock,
                 metrics=metrics,
             ),
-            provider_adapter.build(provider_adapter.build_registry(adapter_settings, credentials), calls, clock=clock),
+            provider_adapter.build(provider_adapter.build_registry(adapter_settings, credentials), calls, clock=clock, tracer=tracer),
             billing_ledger.build(pool, event_log, clock=clock, metrics=metrics),
-            analytics.build(pool, event_log, tracer=tracer),
+            analytics.build(pool, event_log, clock=clock, tracer=tracer),
         ]
         leftovers = edge_proxy.Leftovers()
         stack.push_async_callback(leftovers.finish)

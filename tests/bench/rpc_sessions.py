@@ -49,12 +49,14 @@ _GENERATE = GenerateRequest(generation_id="gen-1", stream=True, body=b'{"message
 
 
 class Ledger(LedgerServiceServicer):
-    async def Hold(self, request: HoldRequest, context: object) -> HoldResponse:
+    async def Hold(self, request: HoldRequest, context: object) -> HoldResponse:  # noqa: N802 (name of the proto)
         return HoldResponse(held_nano_usd=request.fixed_nano_usd, tokens=request.tokens)
 
 
 class Adapter(ProviderAdapterServiceServicer):
-    async def Generate(self, request: GenerateRequest, context: object) -> AsyncIterator[GenerateResponse]:
+    async def Generate(  # noqa: N802 (name of the proto)
+        self, request: GenerateRequest, context: object
+    ) -> AsyncIterator[GenerateResponse]:
         for _ in range(_CHUNKS):
             yield GenerateResponse(chunks=Chunks(sse=b"data: " + b"x" * 200 + b"\n\n"))
             await asyncio.sleep(0)

@@ -1,6 +1,7 @@
 """Whatever comes in over HTTP: its documented error, quickly, and the process stays healthy."""
 
 import asyncio
+import io
 import json
 import time
 from typing import Any
@@ -20,7 +21,7 @@ def api_of(shape: Shape) -> Api:
 
 async def post_raw(api: Api, body: bytes, **headers: str) -> tuple[int, Any]:
     sent = {"Authorization": f"Bearer {api._key}", "Content-Type": "application/json", **headers}
-    async with api.session.post(f"{api.base}/chat/completions", data=body, headers=sent) as reply:
+    async with api.session.post(f"{api.base}/chat/completions", data=io.BytesIO(body), headers=sent) as reply:
         return reply.status, json.loads(await reply.read())
 
 

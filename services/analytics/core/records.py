@@ -11,7 +11,8 @@ from typing import NamedTuple
 MAX_TEXT = 256
 _MS_PER_DAY = 86_400_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC).date()
-_LATEST_MS = 253_402_300_800_000  # the year 10000, past which there are no dates
+_EARLIEST_MS = 1_577_836_800_000  # 2020-01-01: before this product
+_SKEW_MS = _MS_PER_DAY
 
 
 class Outcome(IntEnum):
@@ -64,14 +65,17 @@ def is_identifier(text: str) -> bool:
     return 0 < len(text) <= MAX_TEXT and text.isprintable()
 
 
-def problem_of(row: GenerationRow) -> str | None:
-    """Why a row can never be kept; None when it can."""
+def problem_of(row: GenerationRow, now_ms: int) -> str | None:
+    """Why a row can never be kept; None when it can.
+
+    The times are those that the ledger takes, so that both have the same generations.
+    """
     if not (is_identifier(row.generation_id) and is_identifier(row.account_id) and is_identifier(row.key_hash)):
         return "generation_id, account_id or key_hash is missing or malformed"
     names = row.model, row.endpoint_id, row.provider_slug
     if not all(len(name) <= MAX_TEXT and name.isprintable() for name in names):
         return "model, endpoint_id or provider_slug is malformed"
-    if not 0 < row.created_at_ms < _LATEST_MS:
+    if not _EARLIEST_MS <= row.created_at_ms <= now_ms + _SKEW_MS:
         return "created_at_ms is out of range"
     if not Outcome.COMPLETED <= row.outcome <= Outcome.FAILED:
         return "outcome is not set"

@@ -31,6 +31,8 @@ logger = logging.getLogger("services.edge_proxy.requests")
 PREFIX: Final = "/api/v1"
 MAX_HEAD_BYTES: Final = 65_536
 KEEP_ALIVE_S: Final = 75.0
+LINGERING_S: Final = 5.0
+"""How long the rest of a refused body is read, so that the caller sees the refusal rather than a reset."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -175,6 +177,7 @@ class HttpServer:
                 loop=loop,
                 access_log=None,
                 keepalive_timeout=KEEP_ALIVE_S,
+                lingering_time=LINGERING_S,
                 max_line_size=MAX_HEAD_BYTES,
                 max_field_size=MAX_HEAD_BYTES,
             )

@@ -1,9 +1,10 @@
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 import pytest
+from opentelemetry.trace import Tracer
 from switchyard.provider.v1 import provider_pb2 as pb
 
 from libs.clock import SystemClock
@@ -81,12 +82,11 @@ class Adapter:
         return outcome
 
 
-AdapterFor = Callable[..., Awaitable[Adapter]]
-
-
-def adapter_on(calls: HttpCalls, **settings: Any) -> Adapter:
+def adapter_on(calls: HttpCalls, *, tracer: Tracer | None = None, **settings: Any) -> Adapter:
     registry = Registry(protocols(), {}, {}, **settings)
-    return Adapter(ProviderAdapterServicer(registry, Attempts(calls, SystemClock()), UpstreamModels(registry, calls)))
+    return Adapter(
+        ProviderAdapterServicer(registry, Attempts(calls, SystemClock()), UpstreamModels(registry, calls), tracer)
+    )
 
 
 @pytest.fixture

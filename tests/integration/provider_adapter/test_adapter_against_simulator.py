@@ -4,6 +4,7 @@ from typing import Any
 import orjson
 import pytest
 
+from libs.settings import load
 from services.provider_adapter.http_calls import HttpCalls
 from services.provider_simulator.server import start
 from services.provider_simulator.settings import ProviderSimulatorSettings
@@ -12,7 +13,7 @@ from tests.integration.provider_adapter.conftest import Adapter, adapter_on, lim
 
 @pytest.fixture
 async def simulated(calls: HttpCalls) -> AsyncIterator[Adapter]:
-    simulator = await start(ProviderSimulatorSettings(refuse_unknown_parameters=True))
+    simulator = await start(load(ProviderSimulatorSettings, {"refuse_unknown_parameters": True}))
     yield adapter_on(calls, simulator_base_url=simulator.base_url)
     await simulator.stop()
 

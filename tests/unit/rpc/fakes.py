@@ -29,12 +29,12 @@ class Noticed:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
-        self._changed = asyncio.Event()
+        self.changed = asyncio.Event()
 
     def add(self, what: str) -> None:
         self.counts[what] += 1
-        self._changed.set()
-        self._changed = asyncio.Event()
+        self.changed.set()
+        self.changed = asyncio.Event()
 
     async def wait(self, what: str, times: int = 1) -> None:
         await self.until(lambda: self.counts[what] >= times)
@@ -42,7 +42,7 @@ class Noticed:
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(10):
             while not condition():
-                await self._changed.wait()
+                await self.changed.wait()
 
 
 class FakeLedger(LedgerServiceServicer):
@@ -113,8 +113,8 @@ class Fakes:
 
     def __init__(self, tracer: Tracer | None = None) -> None:
         self.noticed = Noticed()
-        self.ledger = FakeLedger(self.noticed)
-        self.adapter = FakeAdapter(self.noticed)
+        self.ledger: FakeLedger = cast("Any", FakeLedger)(self.noticed)  # the methods left out are left out on purpose
+        self.adapter: FakeAdapter = cast("Any", FakeAdapter)(self.noticed)
         self.table = MethodTable(tracer=tracer)
         add_LedgerServiceServicer_to_server(self.ledger, self.table)
         add_ProviderAdapterServiceServicer_to_server(self.adapter, self.table)
@@ -128,16 +128,18 @@ def number(reply: GenerateResponse) -> int:
     return int(reply.chunks.sse[:8])
 
 
-async def serve_until_killed() -> None:
+async def serve_until_killed(port: int) -> None:
     """A process of its own: prints its port, then a line for each call that blocks."""
     fakes = Fakes()
-    print(await fakes.server().start(), flush=True)
+    server = fakes.server(port)
+    print(await server.start(), flush=True)
     begun = 0
     while True:
         begun += 1
-        await fakes.noticed.wait("hold begun", begun)
+        while fakes.noticed.counts["hold begun"] < begun:
+            await fakes.noticed.changed.wait()
         print("hold begun", flush=True)
 
 
 if __name__ == "__main__":
-    sys.exit(cast("Any", asyncio.run(serve_until_killed())))
+    asyncio.run(serve_until_killed(int(sys.argv[1])))

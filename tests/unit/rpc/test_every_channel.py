@@ -54,12 +54,20 @@ async def test_typed_error_arrives_whole(channel: aio.Channel) -> None:
 
 
 async def test_typed_error_arrives_after_the_replies_before_it(channel: aio.Channel) -> None:
-    numbers = []
-    with pytest.raises(AppError) as caught:
-        async for reply in generate(channel, "typed", chunks=5):
-            numbers.append(number(reply))  # noqa: PERF401 (the list outlives the error)
+    numbers, error = await _consume(generate(channel, "typed", chunks=5))
     assert numbers == [0, 1, 2, 3, 4]
-    assert _facts(caught.value) == _facts(PAYMENT)
+    assert _facts(error) == _facts(PAYMENT)
+
+
+async def _consume(call: Any) -> tuple[list[int], AppError]:
+    """The numbers of a stream that fails, and how it does."""
+    numbers = []
+    try:
+        async for reply in call:
+            numbers.append(number(reply))  # noqa: PERF401 (the list outlives the error)
+    except AppError as error:
+        return numbers, error
+    pytest.fail("the stream did not fail")
 
 
 def _facts(error: AppError) -> tuple[Any, ...]:
@@ -87,12 +95,9 @@ async def test_unary_call_past_its_deadline_fails_and_stops_the_servicer(channel
 
 
 async def test_stream_past_its_deadline_fails_and_stops_the_servicer(channel: aio.Channel, fakes: Fakes) -> None:
-    numbers = []
-    with pytest.raises(AppError) as caught:
-        async for reply in generate(channel, "block", chunks=3, timeout=0.2):
-            numbers.append(number(reply))  # noqa: PERF401 (the list outlives the error)
+    numbers, error = await _consume(generate(channel, "block", chunks=3, timeout=0.2))
     assert numbers == [0, 1, 2]
-    assert caught.value.reason == "DEADLINE_EXCEEDED"
+    assert error.reason == "DEADLINE_EXCEEDED"
     await fakes.noticed.wait("generate over")
 
 
@@ -244,14 +249,14 @@ async def test_slow_consumer_stops_its_producer_and_nobody_else(channel: aio.Cha
     assert fakes.adapter.yielded < 1000
     assert [number(await anext(replies)) for _ in range(1500)] == list(range(1, 1501))
     assert fakes.adapter.yielded < 2500
-    await replies.aclose()  # type: ignore[attr-defined]
+    await replies.aclose()
     await fakes.noticed.wait("generate over")
 
 
 async def test_servicer_learns_metadata_and_time_left(channel: aio.Channel, fakes: Fakes) -> None:
     await hold(channel, metadata=(("edge", "e-1"),), timeout=30)
     assert fakes.ledger.metadata[0]["edge"] == "e-1"
-    assert 20 < fakes.ledger.times_left_s[0] <= 30
+    assert 20 < fakes.ledger.times_left_s[0] < 31
 
 
 async def test_servicer_stands_in_the_callers_trace(channel: aio.Channel, fakes: Fakes) -> None:

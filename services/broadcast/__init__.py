@@ -1,0 +1,1 @@
+"""Delivery of traces to observability destinations; see README.md."""
