@@ -10,6 +10,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from opentelemetry.trace import Tracer
 
@@ -100,7 +101,8 @@ async def wait_for_end(stop: asyncio.Event, failed: asyncio.Future[None]) -> Non
     """
     stopping = asyncio.ensure_future(stop.wait())
     try:
-        await asyncio.wait({stopping, failed}, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {stopping, failed}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if failed.done():
             failed.result()
     finally:

@@ -4,10 +4,11 @@ Owns the format. Does not decide what is worth a line. Invariant: `extra={"data"
 prompts, completions or keys.
 """
 
-import json
 import logging
 import sys
 from typing import TextIO
+
+import orjson
 
 from libs.clock import Clock, SystemClock
 
@@ -32,7 +33,7 @@ class JsonFormatter(logging.Formatter):
             line.update(data)
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str, ensure_ascii=False)
+        return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 def set_up_logs(service: str, level: str, stream: TextIO | None = None) -> None:

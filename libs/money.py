@@ -15,7 +15,7 @@ NanoUsdPerMillion = NewType("NanoUsdPerMillion", int)
 
 NANO_PER_USD = 1_000_000_000
 UNITS_PER_PRICE = 1_000_000
-_MAX_NANO = 2**63 - 1  # what PostgreSQL's bigint and protobuf's int64 can carry
+MAX_NANO_USD = 2**63 - 1  # what PostgreSQL's bigint and protobuf's int64 can carry
 
 
 def cost(units: int, price: NanoUsdPerMillion) -> NanoUsd:
@@ -27,7 +27,7 @@ def cost(units: int, price: NanoUsdPerMillion) -> NanoUsd:
     if units < 0 or price < 0:
         raise ValueError("units and price are never negative")
     amount = (units * price + UNITS_PER_PRICE // 2) // UNITS_PER_PRICE
-    if amount > _MAX_NANO:
+    if amount > MAX_NANO_USD:
         raise ValueError("the amount leaves the range of int64")
     return NanoUsd(amount)
 
@@ -85,11 +85,11 @@ def _scaled(text: str, scale: Decimal, what: str) -> int:
         value = Decimal(text)
     except InvalidOperation:
         raise ValueError(f"not {what}: {text!r}") from None
-    if not value.is_finite() or abs(value) > _MAX_NANO:
+    if not value.is_finite() or abs(value) > MAX_NANO_USD:
         raise ValueError(f"not {what}: {text!r}")
     scaled = value * scale
     if scaled != scaled.to_integral_value():
         raise ValueError(f"finer than this money can hold: {text!r}")
-    if abs(scaled) > _MAX_NANO:
+    if abs(scaled) > MAX_NANO_USD:
         raise ValueError(f"beyond the range of int64: {text!r}")
     return int(scaled)

@@ -6,7 +6,7 @@ Invariant: token classes are disjoint, so no token is charged twice.
 
 from typing import NamedTuple
 
-from libs.money import NanoUsd, NanoUsdPerMillion, cost
+from libs.money import MAX_NANO_USD, NanoUsd, NanoUsdPerMillion, cost
 
 
 class Prices(NamedTuple):
@@ -49,7 +49,7 @@ def charge(units: Units, prices: Prices) -> Charge:
     """The line items of one generation.
 
     Raises:
-        ValueError: a count is negative, or the parts exceed their total.
+        ValueError: a count is negative, the parts exceed their total, or an amount leaves int64.
     """
     plain_prompt = units.prompt_tokens - units.cache_read_tokens - units.cache_write_tokens
     plain_completion = units.completion_tokens - units.reasoning_tokens
@@ -62,7 +62,10 @@ def charge(units: Units, prices: Prices) -> Charge:
     )
     reasoning = prices.completion if prices.reasoning is None else prices.reasoning
     completion = _lines((plain_completion, prices.completion), (units.reasoning_tokens, reasoning))
-    return Charge(prompt, completion, cost(1, NanoUsdPerMillion(prices.request)))
+    lines = Charge(prompt, completion, cost(1, NanoUsdPerMillion(prices.request)))
+    if lines.total > MAX_NANO_USD:
+        raise ValueError("the amount leaves the range of int64")
+    return lines
 
 
 def _lines(*lines: tuple[int, int]) -> NanoUsd:

@@ -50,8 +50,12 @@ class ServingSettings(Group):
 class TelemetrySettings(Group):
     """Logs and traces."""
 
-    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged")
-    otlp_endpoint: str | None = Field(default=None, description="base URL of an OTLP/HTTP receiver; none: no spans are made")
+    log_level: str = Field(
+        default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged"
+    )
+    otlp_endpoint: str | None = Field(
+        default=None, description="base URL of an OTLP/HTTP receiver; none: no spans are made"
+    )
     sample_ratio: float = Field(default=1.0, ge=0, le=1, description="share of new traces that are recorded")
 
 
@@ -72,6 +76,7 @@ def load(settings_class: type[S], overrides: Mapping[str, Any] | None = None) ->
     """Reads settings from the environment and from files in `SWITCHYARD_SECRETS_DIR`, if that is set.
 
     Args:
+        settings_class: what to read.
         overrides: values that win over the environment, nested as the fields are.
 
     Raises:

@@ -192,9 +192,7 @@ class Backlog:
                 return
             place, finished = self._acknowledged, self._finished
             self._finished = []
-            work = asyncio.create_task(
-                asyncio.to_thread(self._save, place, self._acknowledged_sequence, finished)
-            )
+            work = asyncio.create_task(asyncio.to_thread(self._save, place, self._acknowledged_sequence, finished))
             try:
                 await asyncio.shield(work)
             finally:

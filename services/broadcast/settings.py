@@ -2,10 +2,10 @@
 
 import re
 from typing import Literal
-from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
+from yarl import URL
 
 from libs.settings import Group, KafkaSettings, ServiceSettings, ServingSettings, TelemetrySettings
 
@@ -17,18 +17,17 @@ class WebhookSettings(Group):
     """One destination that takes OTLP/JSON."""
 
     url: SecretStr = Field(description="http or https URL; may hold a token")
-    method: Literal["POST", "PUT"] = Field("POST", description="POST or PUT")
+    method: Literal["POST", "PUT"] = Field(default="POST", description="POST or PUT")
     headers: dict[str, SecretStr] = Field(default_factory=dict, description="JSON object of headers, for credentials")
 
     @field_validator("url")
     @classmethod
     def _check_url(cls, value: SecretStr) -> SecretStr:
         try:
-            parts = urlsplit(value.get_secret_value())
-            valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+            url = URL(value.get_secret_value())
         except ValueError:
-            valid = False
-        if not valid:
+            url = URL()  # the parser's words would show the URL
+        if url.scheme not in {"http", "https"} or not url.host:
             raise ValueError("must be an http or https URL")
         return value
 
@@ -43,24 +42,28 @@ class WebhookSettings(Group):
         return value
 
 
-class DeliverySettings(BaseModel):
+class DeliverySettings(ServiceSettings):
     """Where traces go and how patiently: the part that holds in every shape."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    webhook: WebhookSettings | None = Field(None, description="the destination; none: records are passed over")
-    service_name: str = Field("switchyard", min_length=1, max_length=256, description="service.name of the spans")
-    request_timeout_s: float = Field(10.0, gt=0, le=60, description="seconds one delivery request may take")
-    attempts: int = Field(5, ge=1, le=20, description="tries of one delivery request")
-    first_delay_s: float = Field(2.0, gt=0, le=60, description="seconds before the second try; each wait doubles")
-    max_delay_s: float = Field(30.0, gt=0, le=120, description="seconds at most between tries, Retry-After included")
-    give_up_after_s: float = Field(60.0, gt=0, le=240, description="seconds after which a batch is given up")
-
-
-class Settings(DeliverySettings, ServiceSettings):
-    """One process of this service."""
-
     model_config = SettingsConfigDict(env_prefix="SWITCHYARD_BROADCAST_")
+
+    webhook: WebhookSettings | None = Field(default=None, description="the destination; none: records are passed over")
+    service_name: str = Field(
+        default="switchyard", min_length=1, max_length=256, description="service.name of the spans"
+    )
+    request_timeout_s: float = Field(default=10.0, gt=0, le=60, description="seconds one delivery request may take")
+    attempts: int = Field(default=5, ge=1, le=20, description="tries of one delivery request")
+    first_delay_s: float = Field(
+        default=2.0, gt=0, le=60, description="seconds before the second try; each wait doubles"
+    )
+    max_delay_s: float = Field(
+        default=30.0, gt=0, le=120, description="seconds at most between tries, Retry-After included"
+    )
+    give_up_after_s: float = Field(default=60.0, gt=0, le=240, description="seconds after which a batch is given up")
+
+
+class Settings(DeliverySettings):
+    """One process of this service."""
 
     kafka: KafkaSettings
     serving: ServingSettings = Field(default_factory=ServingSettings)

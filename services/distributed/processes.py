@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from libs.settings import TelemetrySettings
 from services.launch.upstream import Upstream, UpstreamKind
 
 SERVICES: Final = (
@@ -18,7 +19,7 @@ SERVICES: Final = (
     "provider_adapter",
     "billing_ledger",
     "analytics",
-    #"broadcast",
+    "broadcast",
     "edge_proxy",
 )
 _NEEDS_POSTGRES: Final = frozenset({"key_management", "billing_ledger", "analytics"})
@@ -55,6 +56,7 @@ class Parts:
     kafka: str
     simulator: str | None
     upstream: Upstream
+    telemetry: TelemetrySettings
 
 
 def read_replicas(text: str) -> dict[str, int]:
@@ -99,7 +101,10 @@ def plan_processes(
 
 
 def _shared(service: str, parts: Parts) -> dict[str, str]:
-    values: dict[str, str] = {}
+    values = {"TELEMETRY__LOG_LEVEL": parts.telemetry.log_level}
+    if parts.telemetry.otlp_endpoint is not None:
+        values["TELEMETRY__OTLP_ENDPOINT"] = parts.telemetry.otlp_endpoint
+        values["TELEMETRY__SAMPLE_RATIO"] = str(parts.telemetry.sample_ratio)
     if service in _NEEDS_POSTGRES:
         values["POSTGRES__DSN"] = parts.postgres_dsn
     if service in _NEEDS_KAFKA:

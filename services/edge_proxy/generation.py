@@ -22,6 +22,7 @@ from libs.pricing import Prices
 from services.edge_proxy.core.attempts import FailedAttempt
 from services.edge_proxy.core.chat_request import ChatRequest
 from services.edge_proxy.core.metering import NOTHING, Metered, Source
+from services.edge_proxy.ports import AttemptCall
 
 _SOURCES: dict[Source, "UsageSource.ValueType"] = {
     Source.PROVIDER: USAGE_SOURCE_PROVIDER,
@@ -57,6 +58,7 @@ class Generation:
     failed: list[FailedAttempt] = field(default_factory=list)
     attempt_records: list[events.AttemptRecord] = field(default_factory=list)
     served: Attempt | None = None
+    call: AttemptCall | None = None
     end: End | None = None
     metered: Metered = NOTHING
     first_event_ms: int = 0

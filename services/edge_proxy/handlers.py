@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Final
 
 from switchyard.common.v1.usage_pb2 import TokenUsage
@@ -18,7 +19,7 @@ from switchyard.provider.v1.provider_pb2 import End, GenerateResponse
 from switchyard.routing.v1.routing_pb2 import Attempt
 
 from libs.clock import Clock
-from libs.errors import AppError, internal
+from libs.errors import AppError, Kind, internal
 from libs.ids import generation_id
 from libs.logs import facts
 from libs.metrics import Metrics
@@ -32,12 +33,14 @@ from services.edge_proxy.core.metering import Seen, Source, meter
 from services.edge_proxy.core.tally import Tally, count_reply
 from services.edge_proxy.core.usage_json import usage_json
 from services.edge_proxy.generation import CallerFacts, Generation, prices_of, usage_event
-from services.edge_proxy.ports import Adapter, AttemptCall, ClientGoneError, Ledger, Router, Sink, UsageLog
+from services.edge_proxy.ports import Adapter, ClientGoneError, Ledger, Router, Sink, UsageLog
 
 logger = logging.getLogger(__name__)
 
 _CLIENT_CLOSED: Final = 499
 _CALL_SLACK_S: Final = 5.0
+_UNDECIDED: Final = frozenset({Kind.NO_ROUTE, Kind.TIMEOUT, Kind.INTERNAL})
+"""Failures after which a hold may stand all the same."""
 DONE: Final = b"data: [DONE]\n\n"
 
 
@@ -60,7 +63,7 @@ class Generations:
         clock: Clock,
         metrics: Metrics,
         owner: str,
-        spawn: Callable[[Coroutine[Any, Any, None]], object],
+        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Future[None]],
     ) -> None:
         self._router = router
         self._ledger = ledger
@@ -86,6 +89,10 @@ class Generations:
         except asyncio.CancelledError:
             self._spawn(self._ledger.void(generation.id))
             raise
+        except AppError as error:
+            if error.kind in _UNDECIDED:
+                self._spawn(self._ledger.void(generation.id))
+            raise
         if granted.tokens < hold.tokens:
             generation.granted_tokens = granted.tokens
 
@@ -100,7 +107,7 @@ class Generations:
         """Runs a generation that streams.
 
         Raises:
-            AppError: nothing but keep-alive comments was written yet; the caller may still be told in any way.
+            AppError: no last event was written; the caller is to be told.
             ClientGoneError: the caller left.
         """
         try:
@@ -109,22 +116,21 @@ class Generations:
             self._leave_record(generation)
 
     def _leave_record(self, generation: Generation) -> None:
-        """Whatever went wrong, even a bug of ours: no hold stays behind."""
+        """Whatever went wrong, even a bug of ours: no hold stays behind, and no provider goes on for nobody."""
         if not generation.recorded:
+            if generation.call is not None:
+                generation.call.cancel()
             self._spawn(self._record_failure(generation, internal()))
 
     async def _complete(self, generation: Generation) -> bytes:
-        call: AttemptCall | None = None
         try:
-            attempt, call, replies, first = await self._first_reply(generation)
+            attempt, replies, first = await self._first_reply(generation)
             reply = first.result.json
             end = await self._end_of(replies)
         except AppError as error:
             await self._record_failure(generation, error)
             raise
         except asyncio.CancelledError:
-            if call is not None:
-                call.cancel()
             self._spawn(self._record_cancelled(generation, None))
             raise
         self._succeeded(generation, attempt, end)
@@ -136,9 +142,8 @@ class Generations:
 
     async def _stream(self, generation: Generation, sink: Sink) -> None:
         tally = Tally(self._counter)
-        call: AttemptCall | None = None
         try:
-            attempt, call, replies, first = await self._first_reply(generation)
+            attempt, replies, first = await self._first_reply(generation)
             end = await self._relay(first, replies, tally, sink)
         except AppError as error:
             await self._record_failure(generation, error)
@@ -147,8 +152,6 @@ class Generations:
             await sink.write(self._broken_off(generation, error))
             return
         except (asyncio.CancelledError, ClientGoneError):
-            if call is not None:
-                call.cancel()
             self._spawn(self._record_cancelled(generation, tally))
             raise
         self._succeeded(generation, attempt, end)
@@ -159,7 +162,7 @@ class Generations:
 
     async def _first_reply(
         self, generation: Generation
-    ) -> tuple[Attempt, AttemptCall, AsyncIterator[GenerateResponse], GenerateResponse]:
+    ) -> tuple[Attempt, AsyncIterator[GenerateResponse], GenerateResponse]:
         """Attempts the planned endpoints in order until one answers.
 
         Raises:
@@ -171,21 +174,18 @@ class Generations:
             generation.served = attempt
             record = self._started(generation, attempt)
             timeout_s = attempt.limits.total_ms / 1000 + _CALL_SLACK_S
-            call = self._adapter.generate(generate_request(generation, attempt, user_hash), timeout_s)
+            generation.call = self._adapter.generate(generate_request(generation, attempt, user_hash), timeout_s)
             try:
-                replies = aiter(call)
+                replies = aiter(generation.call)
                 first = await anext(replies)
             except StopAsyncIteration:
                 error = internal()
             except AppError as failure:
                 error = failure
-            except asyncio.CancelledError:
-                call.cancel()
-                raise
             else:
                 generation.first_event_ms = self._elapsed_ms(generation)
                 record.first_event_ms = self._clock.now_ms() - record.started_at_ms
-                return attempt, call, replies, first
+                return attempt, replies, first
             failed = self._failed(generation, attempt, record, error)
             if not another_may_help(failed):
                 break
@@ -255,11 +255,12 @@ class Generations:
         )
         generation.end = end
         generation.metered = meter(units, source, prices_of(attempt), seen)
+        provider = attempt.provider_slug
         if generation.metered.review_reason:
             self._metrics.usage_in_review.inc()
-        provider = attempt.provider_slug
-        self._metrics.tokens.labels(provider, "prompt").inc(units.prompt_tokens)
-        self._metrics.tokens.labels(provider, "completion").inc(units.completion_tokens)
+        else:
+            self._metrics.tokens.labels(provider, "prompt").inc(units.prompt_tokens)
+            self._metrics.tokens.labels(provider, "completion").inc(units.completion_tokens)
         self._metrics.first_token_seconds.labels(provider).observe(generation.first_event_ms / 1000)
 
     async def _record(self, generation: Generation, outcome: "events.Outcome.ValueType", http_status: int) -> None:
@@ -271,26 +272,30 @@ class Generations:
         event = usage_event(
             generation, outcome, http_status=http_status, now_ms=now_ms, elapsed_ms=self._elapsed_ms(generation)
         )
-        await asyncio.shield(asyncio.ensure_future(self._append(event, generation)))
+        await asyncio.shield(self._spawn(self._append(event, generation)))
 
     async def _append(self, event: events.UsageRecorded, generation: Generation) -> None:
+        """What cannot be recorded will never be settled, so its hold goes back."""
+        durable = False
         try:
             await self._usage_log.append(event, generation.caller.traceparent)
+            durable = True
         except AppError as error:
             logger.error(  # noqa: TRY400 (the error says it all)
                 "usage cannot be recorded",
                 extra=facts(generation_id=generation.id, reason=error.reason),
             )
             raise
+        finally:
+            if not durable:
+                self._spawn(self._ledger.void(generation.id))
 
     async def _record_failure(self, generation: Generation, error: AppError) -> None:
         """A failed generation costs nothing; failing to record it changes nothing for the caller."""
         if generation.attempt_records and generation.attempt_records[-1].outcome == 0:
             self._broke(generation, error)
-        try:
+        with suppress(AppError):
             await self._record(generation, events.OUTCOME_FAILED, error.http_status)
-        except AppError:
-            self._spawn(self._ledger.void(generation.id))
 
     async def _record_cancelled(self, generation: Generation, tally: Tally | None) -> None:
         """The caller left: what was produced until then is charged, and nothing if nothing was (DESIGN §11)."""
@@ -304,10 +309,8 @@ class Generations:
         if attempt is not None and counted:
             end = End(finish_reason="")
             self._meter(generation, attempt, end, reply_bytes=tally.total_bytes if tally else 0, counted=counted)
-        try:
+        with suppress(AppError):
             await self._record(generation, events.OUTCOME_CANCELLED, _CLIENT_CLOSED)
-        except AppError:
-            await self._ledger.void(generation.id)
 
     def _started(self, generation: Generation, attempt: Attempt) -> events.AttemptRecord:
         record = events.AttemptRecord(

@@ -35,6 +35,8 @@ from libs.settings import SettingsError, load
 from libs.telemetry import open_tracer
 from services.analytics import main as analytics
 from services.billing_ledger import main as billing_ledger
+from services.broadcast import main as broadcast
+from services.broadcast.settings import DeliverySettings
 from services.edge_proxy import main as edge_proxy
 from services.edge_proxy.settings import HttpSettings
 from services.key_management import main as key_management
@@ -98,6 +100,8 @@ async def run(settings: LaunchSettings) -> None:
         table = MethodTable(tracer=tracer)
         channel = InProcessChannel(table)
         adapter_settings = load(AdapterSettings, {"simulator_base_url": simulator})
+        delivery = load(DeliverySettings)
+        webhook = await stack.enter_async_context(broadcast.open_webhook(delivery.webhook))
         services = [
             key_management.build(pool, clock=clock, metrics=metrics),
             router.build(
@@ -108,9 +112,12 @@ async def run(settings: LaunchSettings) -> None:
                 clock=clock,
                 metrics=metrics,
             ),
-            provider_adapter.build(provider_adapter.build_registry(adapter_settings, credentials), calls, clock=clock, tracer=tracer),
+            provider_adapter.build(
+                provider_adapter.build_registry(adapter_settings, credentials), calls, clock=clock, tracer=tracer
+            ),
             billing_ledger.build(pool, event_log, clock=clock, metrics=metrics),
             analytics.build(pool, event_log, clock=clock, tracer=tracer),
+            broadcast.build(event_log, webhook, delivery, clock=clock, metrics=metrics, tracer=tracer),
         ]
         leftovers = edge_proxy.Leftovers()
         stack.push_async_callback(leftovers.finish)

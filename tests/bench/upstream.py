@@ -7,7 +7,7 @@ paces a stream. Invariant: a stream has CHUNKS content events of one word, a fin
 import asyncio
 import re
 import sys
-from typing import Final
+from typing import Final, cast
 
 import orjson
 import uvloop
@@ -80,8 +80,7 @@ class Door(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's do not inherit from it
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None

@@ -7,6 +7,7 @@ PostgreSQL.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
 from switchyard.common.v1.usage_pb2 import USAGE_SOURCE_PROVIDER, TokenUsage
 from switchyard.events.v1.usage_recorded_pb2 import OUTCOME_COMPLETED, Outcome, UsageRecorded
@@ -111,7 +112,7 @@ def generation_event(
     )
 
 
-def generation_row(generation_id: str = "gen-1795478400-AAAAAAAAAAAAAAAAAAAA", **changes: object) -> GenerationRow:
+def generation_row(generation_id: str = "gen-1795478400-AAAAAAAAAAAAAAAAAAAA", **changes: Any) -> GenerationRow:
     """The row of a `generation_event`, with columns replaced."""
     event = generation_event(generation_id)
     return row_of(event, event.SerializeToString())._replace(**changes)

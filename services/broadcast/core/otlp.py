@@ -18,7 +18,6 @@ from services.broadcast.core.ids import span_id_as_given, span_id_of, trace_id_a
 
 Span = dict[str, Any]
 
-MAX_SPANS_PER_GENERATION = 3
 _MAX_NAME = 256
 _MAX_USER_ID = 128
 _MAX_SESSION_ID = 256
@@ -26,9 +25,11 @@ _MAX_VALUE = 4_096
 _KIND_INTERNAL, _KIND_CLIENT = 1, 3
 _STATUS_OK, _STATUS_ERROR = 1, 2
 _NANO_PER_MS = 1_000_000
-_LATEST_MS = 253_402_300_800_000  # the year 10000
 _INT64 = 2**63
+_LATEST_MS = (_INT64 - 1) // _NANO_PER_MS  # receivers keep nanoseconds in 64 bits
 _OPERATIONS = {"embeddings": "embeddings"}
+_OUTCOMES = {outcome: outcome.name.lower() for outcome in Outcome}
+_ABOVE = (("root", "trace_name"), ("step", "span_name"))
 _PLACING = frozenset({"trace_id", "parent_span_id", "trace_name", "span_name", "generation_name"})
 
 
@@ -38,7 +39,7 @@ def spans_of(generation: Generation) -> list[Span]:
     parent = _outer_parent(generation, trace_id)
     times = _times(generation)
     spans: list[Span] = []
-    for kind, key in (("root", "trace_name"), ("step", "span_name")):
+    for kind, key in _ABOVE:
         name = _text(generation.trace, key)
         if name:
             span_id = span_id_of(kind, trace_id, parent or "", name)
@@ -50,6 +51,11 @@ def spans_of(generation: Generation) -> list[Span]:
     span["status"] = _status(generation)
     spans.append(span)
     return spans
+
+
+def count_spans(generation: Generation) -> int:
+    """How many `spans_of` will make."""
+    return 1 + sum(bool(_text(generation.trace, key)) for _, key in _ABOVE)
 
 
 def payload_of(spans: Iterable[Span], service_name: str) -> dict[str, Any]:
@@ -97,7 +103,7 @@ def _span(trace_id: str, span_id: str, parent: str | None, name: str, kind: int,
     span: Span = {"traceId": trace_id, "spanId": span_id}
     if parent is not None:
         span["parentSpanId"] = parent
-    span.update(name=name, kind=kind, startTimeUnixNano=times[0], endTimeUnixNano=times[1], attributes=[])
+    span.update(name=name[:_MAX_NAME], kind=kind, startTimeUnixNano=times[0], endTimeUnixNano=times[1], attributes=[])
     return span
 
 
@@ -108,7 +114,8 @@ def _status(generation: Generation) -> dict[str, Any]:
 
 
 def _attributes(generation: Generation) -> list[dict[str, Any]]:
-    known: dict[str, object] = {
+    """Texts that are there, all figures, and what the caller said."""
+    texts = {
         "gen_ai.operation.name": _OPERATIONS.get(generation.api_type, "chat"),
         "gen_ai.system": generation.provider_slug,
         "gen_ai.provider.name": generation.provider_name,
@@ -116,7 +123,14 @@ def _attributes(generation: Generation) -> list[dict[str, Any]]:
         "gen_ai.response.model": generation.model,
         "gen_ai.response.id": generation.generation_id,
         "gen_ai.response.finish_reason": generation.finish_reason,
-        "gen_ai.response.finish_reasons": [generation.finish_reason] if generation.finish_reason else "",
+        "user.id": generation.user_id[:_MAX_USER_ID],
+        "session.id": generation.session_id[:_MAX_SESSION_ID],
+        "switchyard.account_id": generation.account_id,
+        "switchyard.endpoint_id": generation.endpoint_id,
+        "switchyard.native_finish_reason": generation.native_finish_reason,
+        "switchyard.outcome": _OUTCOMES[generation.outcome],
+    }
+    figures = {
         # Both naming schemes are in use among receivers.
         "gen_ai.usage.prompt_tokens": generation.prompt_tokens,
         "gen_ai.usage.completion_tokens": generation.completion_tokens,
@@ -125,22 +139,27 @@ def _attributes(generation: Generation) -> list[dict[str, Any]]:
         "gen_ai.usage.total_tokens": generation.prompt_tokens + generation.completion_tokens,
         "gen_ai.usage.input_tokens.cached": generation.cache_read_tokens,
         "gen_ai.usage.output_tokens.reasoning": generation.reasoning_tokens,
-        "gen_ai.usage.cost": _usd(generation.cost_nano_usd),
-        "gen_ai.usage.total_cost": _usd(generation.cost_nano_usd),
-        "gen_ai.usage.input_cost": _usd(generation.prompt_cost_nano_usd),
-        "gen_ai.usage.output_cost": _usd(generation.completion_cost_nano_usd),
-        "user.id": generation.user_id[:_MAX_USER_ID],
-        "session.id": generation.session_id[:_MAX_SESSION_ID],
         "http.response.status_code": generation.http_status,
-        "switchyard.account_id": generation.account_id,
-        "switchyard.endpoint_id": generation.endpoint_id,
-        "switchyard.native_finish_reason": generation.native_finish_reason,
-        "switchyard.outcome": generation.outcome.name.lower(),
-        "switchyard.streamed": generation.streamed,
         "switchyard.latency_ms": generation.latency_ms,
     }
-    attributes = [_attribute(key, value) for key, value in known.items() if value not in {"", None}]
-    return attributes + [_attribute(f"trace.metadata.{key}", value) for key, value in _metadata(generation)]
+    amounts = {
+        "gen_ai.usage.cost": generation.cost_nano_usd,
+        "gen_ai.usage.total_cost": generation.cost_nano_usd,
+        "gen_ai.usage.input_cost": generation.prompt_cost_nano_usd,
+        "gen_ai.usage.output_cost": generation.completion_cost_nano_usd,
+    }
+    attributes: list[dict[str, Any]] = [
+        {"key": key, "value": {"stringValue": text[:_MAX_VALUE]}} for key, text in texts.items() if text
+    ]
+    attributes += [{"key": key, "value": {"intValue": str(figure)}} for key, figure in figures.items()]
+    attributes += [
+        {"key": key, "value": {"doubleValue": Decimal(amount).scaleb(-9)}} for key, amount in amounts.items()
+    ]
+    attributes.append(_attribute("switchyard.streamed", generation.streamed))
+    if generation.finish_reason:
+        attributes.append(_attribute("gen_ai.response.finish_reasons", [generation.finish_reason]))
+    attributes += [_attribute(f"trace.metadata.{key}", value) for key, value in _metadata(generation)]
+    return attributes
 
 
 def _metadata(generation: Generation) -> Iterable[tuple[str, object]]:
@@ -164,17 +183,13 @@ def _value(value: object) -> dict[str, Any]:
         return {"boolValue": value}
     if isinstance(value, int) and -_INT64 <= value < _INT64:
         return {"intValue": str(value)}
-    if isinstance(value, Decimal) or (isinstance(value, float) and math.isfinite(value)):
+    if isinstance(value, float) and math.isfinite(value):
         return {"doubleValue": value}
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return {"arrayValue": {"values": [_value(item) for item in value]}}
     return {"stringValue": json.dumps(value, ensure_ascii=False)[:_MAX_VALUE]}
 
 
-def _usd(amount_nano_usd: int) -> Decimal:
-    return Decimal(amount_nano_usd).scaleb(-9)
-
-
 def _text(source: Mapping[str, object], key: str) -> str:
     value = source.get(key)
-    return value[:_MAX_NAME] if isinstance(value, str) else ""
+    return value if isinstance(value, str) else ""

@@ -27,6 +27,12 @@ _TOKENS_PRIMING: Final = 3
 _EFFORTS = frozenset({"max", "xhigh", "high", "medium", "low", "minimal", "none"})
 _TIERS = frozenset({"auto", "default", "fast", "flex", "priority", "scale"})
 _ROUTES = frozenset({"fallback", "sort"})
+_VERBOSITIES = frozenset({"low", "medium", "high", "xhigh", "max"})
+_MODALITIES = frozenset({"text", "image", "audio"})
+_OBJECTS: Final = (
+    "stream_options", "reasoning", "prediction", "usage", "logit_bias", "web_search_options", "debug",
+    "cache_control", "image_config", "prompt_cache_options",
+)  # fmt: skip
 _RANGES: Final = (
     ("temperature", 0.0, 2.0),
     ("top_p", 0.0, 1.0),
@@ -146,7 +152,7 @@ def _check_parameters(source: Object) -> None:
     for name in ("logprobs", "parallel_tool_calls", "include_reasoning", "structured_outputs"):
         if name in source:
             fields.flag(source, name)
-    for name in ("stream_options", "reasoning", "prediction", "usage", "logit_bias", "web_search_options", "debug"):
+    for name in _OBJECTS:
         if name in source:
             fields.mapping(source, name)
     _check_choices(source)
@@ -159,6 +165,11 @@ def _check_choices(source: Object) -> None:
     effort = fields.member(source, "reasoning_effort", _EFFORTS)
     fields.member(source, "service_tier", _TIERS)
     fields.member(source, "route", _ROUTES)
+    fields.member(source, "verbosity", _VERBOSITIES)
+    fields.text(source, "prompt_cache_key")
+    for index, name in enumerate(fields.texts(source, "modalities", max_items=16) or ()):
+        if name not in _MODALITIES:
+            raise invalid(f"modalities.{index}", f"must be one of {', '.join(sorted(_MODALITIES))}")
     reasoning = source.get("reasoning") or {}
     other = fields.member(reasoning, "effort", _EFFORTS, path="reasoning.")
     if effort is not None and other is not None and effort != other:
@@ -182,6 +193,10 @@ def _check_tools(source: Object) -> None:
             function = tool.get("function")
             if not isinstance(function, dict) or not isinstance(function.get("name"), str):
                 raise invalid(f"tools.{index}.function", "must be an object with a name")
+    for index, plugin in enumerate(fields.items(source, "plugins", max_items=64) or ()):
+        if not isinstance(plugin, dict) or not isinstance(plugin.get("id"), str):
+            raise invalid(f"plugins.{index}", "must be an object with an id")
+    fields.texts(source, "transforms", max_items=64)
     choice = source.get("tool_choice")
     if choice is not None and not isinstance(choice, str | dict):
         raise invalid("tool_choice", "must be a string or an object")
@@ -219,17 +234,25 @@ def _estimate(
     total = _TOKENS_PRIMING + _TOKENS_PER_MESSAGE * facts.messages + MEDIA_PART_TOKENS * facts.media_parts
     total += sum(count(text) for text in facts.texts)
     if tools:
-        total += count(orjson.dumps(tools).decode())
+        total += count(_encoded("tools", tools).decode())
     if response_format is not None and "json_schema" in response_format:
-        total += count(orjson.dumps(response_format["json_schema"]).decode())
+        total += count(_encoded("response_format", response_format["json_schema"]).decode())
     return total
+
+
+def _encoded(field: str, value: Json) -> bytes:
+    """Reading takes deeper nesting than writing does."""
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        raise invalid(field, "is nested too deeply") from None
 
 
 def _read_trace(source: Object) -> bytes:
     trace = fields.mapping(source, "trace")
     if not trace:
         return b""
-    encoded = orjson.dumps(trace)
+    encoded = _encoded("trace", trace)
     if len(encoded) > 8192:
         raise invalid("trace", "must be at most 8 KiB of JSON")
     return encoded

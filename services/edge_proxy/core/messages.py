@@ -64,7 +64,7 @@ def _read_message(message: Json, index: int, facts: MessageFacts) -> None:
     if not isinstance(message, dict):
         raise invalid(where, "must be an object")
     role = message.get("role")
-    if role not in _ROLES or not isinstance(role, str):
+    if not isinstance(role, str) or role not in _ROLES:
         raise invalid(f"{where}.role", f"must be one of {', '.join(sorted(_ROLES))}")
     facts.texts.append(role)
     _read_content(message, role, where, facts)

@@ -45,12 +45,14 @@ NOTHING = Metered(Units(0, 0), Source.NONE, FREE)
 
 def meter(units: Units, source: Source, prices: Prices, seen: Seen) -> Metered:
     """Decides the charge of a generation whose reply came to its end, or whose caller went away."""
+    try:
+        lines = charge(units, prices)
+    except ValueError:
+        return Metered(units, source, FREE, "token_counts_contradict")
     if is_zero_completion(units, seen.finish_reason):
         return Metered(units, source, FREE)
     reason = absurdity(units, seen) if source is Source.PROVIDER else ""
-    if reason:
-        return Metered(units, source, FREE, reason)
-    return Metered(units, source, charge(units, prices))
+    return Metered(units, source, FREE, reason) if reason else Metered(units, source, lines)
 
 
 def is_zero_completion(units: Units, finish_reason: str) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
-from libs.money import NANO_PER_USD
+from libs.money import MAX_NANO_USD, NANO_PER_USD
 from services.edge_proxy.core import fields
 from services.edge_proxy.core.fields import Json, Object, invalid
 
@@ -86,6 +86,8 @@ def _read_max_price(source: Object) -> tuple[tuple[str, int], ...]:
 def _nano_per_million(name: str, value: Json) -> int:
     """USD per million units (a decimal string or a JSON number) as nano-USD per million, rounded down.
 
+    A bound above every price that int64 can hold is that highest price: it binds nobody either way.
+
     `request` and `image` are USD per unit there (reference behaviour-facts §1.2).
     """
     field = f"provider.max_price.{name}"
@@ -98,4 +100,4 @@ def _nano_per_million(name: str, value: Json) -> int:
     if not amount.is_finite() or not 0 <= amount <= 1_000_000:
         raise invalid(field, "must be between 0 and 1000000")
     units = 1_000_000 if name in {"request", "image"} else 1
-    return int(amount * NANO_PER_USD * units)
+    return min(int(amount * NANO_PER_USD * units), MAX_NANO_USD)

@@ -94,9 +94,7 @@ async def test_publishers_at_once_leave_no_gap_and_readers_pass_nothing_by(
         for start in range(0, len(mine), 7):
             await writer.publish(mine[start : start + 7])
 
-    async with running(
-        log.consume("t", "ledger", seen, max_batch=50), log.observe("t", watched.observe, since_ms=0)
-    ):
+    async with running(log.consume("t", "ledger", seen, max_batch=50), log.observe("t", watched.observe, since_ms=0)):
         await asyncio.gather(*(write(w, mine) for w, mine in zip(writers, published, strict=True)))
         await seen.until_count(2400)
         await watched.until_count(2400)
