@@ -145,7 +145,7 @@ class KafkaEventLog:
         async with _as_connection_errors(), self._admin() as admin:
             partitions = await _partitions_of(admin, topic)
             committed = await _committed(admin, group)
-            consumer = self._consumer(group_id=None)
+            consumer = self._consumer(group_id=None, retry_backoff_ms=10)
             try:
                 await consumer.start()
                 first = await consumer.beginning_offsets(partitions)

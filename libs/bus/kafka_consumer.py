@@ -94,7 +94,6 @@ class GroupSession(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         self._policy = policy
         self._on_consumed = on_consumed
         self._in_hand: asyncio.Task[None] | None = None
-        self._assignments = 0
 
     async def run(self) -> None:
         """Consumes until told to stop.
@@ -109,11 +108,10 @@ class GroupSession(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
                 await self._consumer.start()
             watch = _Watch(self._consumer)
             while not self._stop.is_set():
-                assignments = self._assignments
                 fetched = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=self._max_batch)
                 if not fetched:
                     await watch.saw_nothing()
-                elif assignments == self._assignments:
+                else:
                     watch.saw_records()
                     await self._take_in_hand(fetched)
         finally:
@@ -160,8 +158,10 @@ class GroupSession(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
             await self._stop.pause(delay_s)
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        """Lets the batch in hand end and be committed; after a while drops it, uncommitted."""
-        self._assignments += 1
+        """Lets the batch in hand end and be committed; after a while drops it, uncommitted.
+
+        Between `getmany` and here nothing else runs: what it returned is in hand.
+        """
         task = self._in_hand
         if task is None:
             return

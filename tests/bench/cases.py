@@ -17,7 +17,7 @@ import orjson
 from tests.bench import cpu
 from tests.bench.load import Job, Result
 from tests.bench.settlement import Settlement
-from tests.bench.targets import STORES, Cores, Target
+from tests.bench.targets import STORES, UPSTREAM, Target
 from tests.bench.upstream import MODEL
 from tests.testkit.shapes import CHECKOUT
 
@@ -65,6 +65,7 @@ class Measurement:
     Attributes:
         cpu_us: CPU per reply by part, microseconds.
         foreign_cores: CPU of the machine that was spent on none of our processes, in cores; others' work is noise here.
+        is_apart: the gateway had a core for itself; load generator and upstream shared `load_cores`.
     """
 
     case: Case
@@ -73,6 +74,8 @@ class Measurement:
     cpu_us: dict[str, float] = field(default_factory=dict)
     settlement: Settlement | None = None
     foreign_cores: float = 0.0
+    is_apart: bool = False
+    load_cores: tuple[str, ...] = ()
 
     def gateway_us(self, parts: tuple[str, ...] = ()) -> float:
         """CPU per reply of our own processes, or of some of them; PostgreSQL and Kafka apart."""
@@ -81,11 +84,12 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What all measurements share."""
+    """What measurements share: where the load runs, how long, and whether the gateway has a core for itself."""
 
     upstream_pid: int
-    cores: Cores
+    load_cores: frozenset[int]
     seconds: float
+    is_apart: bool
 
 
 def measure(bench: Bench, case: Case, target: Target, *, requests: int = 0) -> Measurement:
@@ -108,25 +112,31 @@ def measure(bench: Bench, case: Case, target: Target, *, requests: int = 0) -> M
     )
     usage = target.credits.total_usage() if target.credits else Decimal(0)
     before = _Spent.now(bench, target)
-    result = run_load(job, bench.cores)
+    result = run_load(job, bench.load_cores)
     settlement = target.credits.wait_for(usage + Decimal(result.cost)) if target.credits else None
     after = _Spent.now(bench, target)
     return Measurement(
         case,
         target.name,
         result,
-        cpu_us={part: (spent_s - before.parts[part]) / max(1, result.replies) * 1e6 for part, spent_s in after.parts.items() if part in before.parts},
+        cpu_us={
+            part: (spent_s - before.parts[part]) / max(1, result.replies) * 1e6
+            for part, spent_s in after.parts.items()
+            if part in before.parts
+        },
         settlement=settlement,
         foreign_cores=(after.machine_s - before.machine_s - after.ours_s + before.ours_s) / (after.at_s - before.at_s),
+        is_apart=bench.is_apart,
+        load_cores=tuple(str(core) for core in sorted(bench.load_cores)),
     )
 
 
-def run_load(job: Job, cores: Cores) -> Result:
+def run_load(job: Job, cores: frozenset[int]) -> Result:
     """The load generator on its cores. The job goes over stdin, for it holds a key."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench.load"],
         cwd=CHECKOUT, input=orjson.dumps(asdict(job)), stdout=subprocess.PIPE, check=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, cores.load),
+        preexec_fn=lambda: os.sched_setaffinity(0, cores),
     )  # fmt: skip
     return Result(**orjson.loads(done.stdout))
 
@@ -142,7 +152,8 @@ class _Spent:
     def now(cls, bench: Bench, target: Target) -> "_Spent":
         parts = target.cpu_s()
         upstream_s = cpu.all_processes()[bench.upstream_pid].cpu_s
+        gateway_s = sum(spent_s for part, spent_s in parts.items() if part != UPSTREAM)
         ended = os.times()
         own_s = ended.user + ended.system + ended.children_user + ended.children_system
         machine_s = sum(core.busy_s for core in cpu.read_cores().values())
-        return cls(time.perf_counter(), machine_s, own_s + upstream_s + sum(parts.values()), parts)
+        return cls(time.perf_counter(), machine_s, own_s + upstream_s + gateway_s, parts)

@@ -56,7 +56,9 @@ def parse_cores(text: str) -> dict[int, CoreTimes]:
     for line in text.splitlines():
         name, *fields = line.split()
         if name.startswith("cpu") and name != "cpu":
-            user, nice, system, _idle, _iowait, irq, softirq, stolen = (int(field) / _TICKS_PER_S for field in fields[:8])
+            user, nice, system, _idle, _iowait, irq, softirq, stolen = (
+                int(field) / _TICKS_PER_S for field in fields[:8]
+            )
             cores[int(name[3:])] = CoreTimes(user + nice + system + irq + softirq, stolen)
     return cores
 

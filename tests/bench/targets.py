@@ -19,6 +19,7 @@ from tests.testkit.shapes import CHECKOUT, Shape, running
 CREDIT_USD: Final = "100000"
 STORES: Final = ("postgres", "kafka")
 """Parts that no peer counts; shown apart from the gateway's own processes."""
+UPSTREAM: Final = "upstream"
 _START_LIMIT_S: Final = 20.0
 
 

@@ -5,6 +5,7 @@ that a receiver which gets a span twice knows it.
 """
 
 import hashlib
+import json
 import re
 
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
@@ -33,6 +34,5 @@ def span_id_of(kind: str, *names: str) -> str:
 
 
 def _digest(*parts: str) -> str:
-    text = "\0".join(part.replace("\0", "\0\0") for part in parts)
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
     return digest if digest[:16].strip("0") else "1" + digest[1:]

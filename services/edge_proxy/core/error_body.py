@@ -61,7 +61,7 @@ def _error_object(error: AppError) -> dict[str, Any]:
         return {"code": 500, "message": "Internal Server Error", "metadata": {"error_type": "server"}}
     body: dict[str, Any] = {
         "code": error.http_status,
-        "message": error.message,
+        "message": _printable(error.message),
         "error_type": error_type(error),
         "http_status": error.http_status,
         "metadata": _metadata(error),
@@ -76,7 +76,7 @@ def _metadata(error: AppError) -> dict[str, Any]:
     public: dict[str, Any] = {"error_type": error_type(error), "reason": error.reason}
     for name, value in error.metadata.items():
         if name not in _PRIVATE:
-            public[name] = int(value) if name in _NUMBERS and value.isdigit() else value
+            public[name] = int(value) if name in _NUMBERS and value.isdigit() else _printable(value)
     previous = error.metadata.get("previous_errors")
     if previous:
         public["previous_errors"] = orjson.loads(previous)
@@ -100,6 +100,11 @@ def _availability(error: AppError) -> dict[str, Any] | None:
         if values:
             body[name] = values
     return body
+
+
+def _printable(text: str) -> str:
+    """What came in a path or a header may hold bytes that are no UTF-8, as lone surrogates; no JSON can carry those."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _list(text: str | None) -> list[str]:

@@ -1,5 +1,6 @@
 """What becomes of a batch of records: delivered, or rejected with a reason."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from libs.bus.port import Delivered
 from libs.clock import ManualClock
 from libs.metrics import Metrics
+from libs.retry import Backoff
 from services.broadcast.consumers import UsageConsumer
 from services.broadcast.handlers import BroadcastHandlers
 from services.broadcast.ports import Answer
@@ -128,6 +130,15 @@ async def test_batch_ends_when_its_time_is_over() -> None:
     assert [one.reason for one in rejected] == ["gave up: timed out"]
     assert clock.monotonic_s() == 60.0
     assert limits == [5.0] * 12
+
+
+async def test_wait_that_would_outlast_the_batch_is_not_begun() -> None:
+    patience = replace(QUICK, backoff=Backoff(first_s=30.0, jitter=0.0), max_delay_s=30.0, give_up_after_s=20.0)
+    destination = ScriptedDestination([Answer(503)])
+    async with asyncio.timeout(5):
+        rejected = await UsageConsumer(handlers_for(destination, patience)).handle(batch(1))
+    assert [one.reason for one in rejected] == ["gave up: HTTP 503"]
+    assert len(destination.payloads) == 1
 
 
 async def test_delivery_is_part_of_the_trace_of_its_first_request() -> None:

@@ -1,0 +1,211 @@
+"""The run in stages: what is up at the same time, which cases it gets, what else is looked at.
+
+Owns the order. Does not measure (cases.py) or judge (goals.py). Invariant: whatever a shape is compared with is measured
+in the same stage, minutes of a shared machine apart are no comparison.
+"""
+
+import contextlib
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import pytest
+
+from tests.bench import cpu
+from tests.bench.cases import ALL, PLAIN_32, STREAM_32, Bench, Case, Measurement, measure
+from tests.bench.targets import UPSTREAM, Cores, Target, module, proxy, switchyard
+
+_IDLE_S: Final = 2.0
+_SOAK_PARTS: Final = 10
+_FIRST_REPLY_LIMIT_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Attributes:
+    only: names of targets, empty: all.
+    soak: requests of a soak; 0: none.
+    """
+
+    seconds: float = 4.0
+    only: tuple[str, ...] = ()
+    cases: tuple[Case, ...] = ALL
+    tracing: bool = False
+    soak: int = 0
+
+    def wants(self, name: str) -> bool:
+        return not self.only or name in self.only
+
+
+@dataclass(frozen=True, slots=True)
+class SoakPoint:
+    requests: int
+    memory: dict[str, cpu.Memory]
+
+
+@dataclass(slots=True)
+class Findings:
+    """All that a run found. Keys of the dicts: target, then part.
+
+    Attributes:
+        measurements: by stage.
+        idle_cores: CPU that parts burn with nothing to do, in cores.
+        restart_s: standalone, second start to first answered request.
+        notes: what went wrong or was left out.
+    """
+
+    measurements: dict[str, list[Measurement]] = field(default_factory=dict)
+    memory_idle: dict[str, dict[str, cpu.Memory]] = field(default_factory=dict)
+    memory_loaded: dict[str, dict[str, cpu.Memory]] = field(default_factory=dict)
+    idle_cores: dict[str, dict[str, float]] = field(default_factory=dict)
+    restart_s: float | None = None
+    soak: dict[str, list[SoakPoint]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def find(self, stage: str, target: str, case: Case) -> Measurement | None:
+        found = (one for one in self.measurements.get(stage, ()) if one.target == target and one.case == case)
+        return next(found, None)
+
+
+class Run:
+    """One run over its stages."""
+
+    def __init__(self, options: Options, cores: Cores, upstream_pid: int, upstream_port: int) -> None:
+        self.options = options
+        self.findings = Findings()
+        self._cores = cores
+        self._upstream_pid = upstream_pid
+        self._port = upstream_port
+        self._direct = Target("direct", upstream_port, "/v1/chat/completions", roots={UPSTREAM: [upstream_pid]})
+
+    def standalone(self) -> None:
+        """Direct, proxy and standalone side by side; then the second start."""
+        with contextlib.ExitStack() as stack:
+            targets = [self._direct, stack.enter_context(proxy(self._port))]
+            shape = self._try_shape(stack, "standalone") if self.options.wants("standalone") else None
+            chosen = [target for target in (*targets, shape) if target and self.options.wants(target.name)]
+            self._cases("standalone", chosen, self.options.cases)
+            if shape is not None:
+                self._soak(shape)
+                self._remember_memory(shape)
+                self.findings.restart_s = _restart(shape)
+
+    def distributed(self) -> None:
+        """Direct and distributed side by side, nothing bound to a core."""
+        with contextlib.ExitStack() as stack:
+            shape = self._try_shape(stack, "distributed")
+            if shape is None:
+                return
+            self._cases("distributed", [self._direct, shape], self.options.cases)
+            self._soak(shape)
+
+    def tracing(self) -> None:
+        """Standalone without spans and with every request traced."""
+        with contextlib.ExitStack() as stack:
+            sink_pid, sink_port = stack.enter_context(module("trace_sink"))
+            cpu.pin([sink_pid], self._cores.load)
+            plain = self._try_shape(stack, "standalone")
+            endpoint = {"SWITCHYARD_TELEMETRY__OTLP_ENDPOINT": f"http://127.0.0.1:{sink_port}"}
+            traced = self._try_shape(stack, "standalone", "standalone, traced", **endpoint)
+            if plain is None or traced is None:
+                return
+            self._cases("tracing", [plain, traced], (PLAIN_32, STREAM_32))
+
+    def _try_shape(self, stack: contextlib.ExitStack, kind: str, name: str = "", **names: str) -> Target | None:
+        _tell(f"starting {name or kind}")
+        try:
+            target = stack.enter_context(switchyard(kind, self._port, **names))
+        except (pytest.fail.Exception, pytest.skip.Exception) as error:
+            self.findings.notes.append(f"{kind} is not measured: {str(error)[-2000:]}")
+            return None
+        target.name = name = name or kind
+        self.findings.memory_idle.setdefault(name, target.memory())
+        before = target.cpu_s()
+        time.sleep(_IDLE_S)
+        after = target.cpu_s()
+        self.findings.idle_cores[name] = {part: (after[part] - before.get(part, 0.0)) / _IDLE_S for part in after}
+        stack.callback(self._remember_memory, target)
+        self._warm_up(target)
+        return target
+
+    def _remember_memory(self, target: Target) -> None:
+        self.findings.memory_loaded.setdefault(target.name, target.memory())
+
+    def _warm_up(self, target: Target) -> None:
+        """The first requests of a process pay for caches; nobody measures those."""
+        bench = Bench(self._upstream_pid, self._cores.everywhere, 0.3, is_apart=False)
+        for case in (PLAIN_32, STREAM_32):
+            measure(bench, case, target)
+
+    def _cases(self, stage: str, targets: Sequence[Target], cases: Sequence[Case]) -> None:
+        found = self.findings.measurements.setdefault(stage, [])
+        for case in cases:
+            for target in targets:
+                _tell(f"{stage} stage: {case.name}, {target.name}")
+                with self._placed(target, is_apart=case.connections > 1 and stage != "distributed") as bench:
+                    found.append(measure(bench, case, target))
+
+    @contextlib.contextmanager
+    def _placed(self, target: Target, *, is_apart: bool) -> Iterator[Bench]:
+        """With `is_apart` the gateway has a core for itself; else the scheduler places everything."""
+        load_cores = self._cores.load if is_apart else self._cores.everywhere
+        cpu.pin([self._upstream_pid], load_cores)
+        if target is not self._direct:
+            (target.pin if is_apart else target.unpin)(self._cores)
+        yield Bench(self._upstream_pid, load_cores, self.options.seconds, is_apart)
+
+    def _soak(self, target: Target) -> None:
+        """Memory after each tenth of many requests, plain and streamed in turn."""
+        if not self.options.soak:
+            return
+        self._remember_memory(target)
+        points = self.findings.soak.setdefault(target.name, [])
+        part = max(1, self.options.soak // _SOAK_PARTS)
+        with self._placed(target, is_apart=target.name != "distributed") as bench:
+            for number in range(_SOAK_PARTS):
+                _tell(f"soak: {number * part} of {self.options.soak}, {target.name}")
+                done = measure(bench, (PLAIN_32, STREAM_32)[number % 2], target, requests=part)
+                if done.result.errors:
+                    self.findings.notes.append(f"soak, {target.name}: {done.result.errors}")
+                points.append(SoakPoint((number + 1) * part, target.memory()))
+
+
+def _restart(target: Target) -> float | None:
+    """Stops standalone, starts it on the same folder: seconds to the first answered request."""
+    assert target.shape is not None
+    _tell("second start of standalone")
+    target.shape.stop()
+    began_s = time.perf_counter()
+    target.shape.start()
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{target.port}{target.path}",
+        data=PLAIN_32.body().encode(),
+        headers={"Authorization": f"Bearer {target.key}", "Content-Type": "application/json"},
+    )
+    while time.perf_counter() - began_s < _FIRST_REPLY_LIMIT_S:
+        with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=10) as reply:
+            if reply.status == 200 and reply.read():
+                return time.perf_counter() - began_s
+        time.sleep(0.01)
+    return None
+
+
+def carry_out(options: Options, cores: Cores, *, on_stage: Callable[[Findings], None]) -> Findings:
+    """All stages that the options ask for; `on_stage` sees what there is after each."""
+    with module("upstream") as (pid, port):
+        run = Run(options, cores, pid, port)
+        stages = [run.standalone] if any(options.wants(name) for name in ("direct", "proxy", "standalone")) else []
+        stages += [run.distributed] if options.wants("distributed") else []
+        stages += [run.tracing] if options.tracing else []
+        for stage in stages:
+            stage()
+            on_stage(run.findings)
+    return run.findings
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"bench: {text}\n")
+    sys.stderr.flush()
