@@ -38,6 +38,7 @@ from libs.retry import Backoff
 
 _REQUEST_TIMEOUT_MS = 10_000
 _ADMIN_TIMEOUT_S = 30.0
+_HEARTBEAT_INTERVAL_MS = 1000  # how soon a member hears that another one joined
 _FINAL = (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
@@ -97,7 +98,12 @@ class KafkaEventLog:
             delivery = Delivery(group, handler, stop, is_transient=is_transient, policy=self._policy)
 
             async def session() -> None:
-                consumer = self._consumer(group_id=group, enable_auto_commit=False, auto_offset_reset="earliest")
+                consumer = self._consumer(
+                    group_id=group,
+                    enable_auto_commit=False,
+                    auto_offset_reset="earliest",
+                    heartbeat_interval_ms=_HEARTBEAT_INTERVAL_MS,
+                )
                 await GroupSession(
                     consumer,
                     topic,

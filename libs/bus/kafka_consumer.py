@@ -22,7 +22,7 @@ _POLL_MS = 200
 _START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 3.0
 _COMMIT_TIMEOUT_S = 15.0
-_REVOKE_WAIT_S = 4.0  # well below the session time-out of 10 s, after which the group goes on without us
+_REVOKE_WAIT_S = 4.0  # at most; well below the session time-out of 10 s, after which the group goes on without us
 _LOOK_INTERVAL_S = 10.0
 _LOOK_TIMEOUT_S = 10.0
 _OBSERVED_BATCH = 500
@@ -165,7 +165,7 @@ class GroupSession(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         task = self._in_hand
         if task is None:
             return
-        await asyncio.wait({task}, timeout=_REVOKE_WAIT_S)
+        await asyncio.wait({task}, timeout=min(self._policy.finish_s, _REVOKE_WAIT_S))
         if not task.done():
             _log.warning("rebalance: batch in hand dropped", extra=facts(group=self._group, partitions=len(revoked)))
             task.cancel()

@@ -73,12 +73,9 @@ class KafkaProducer:
             await asyncio.wait(self._ending)
 
     async def _started(self) -> AIOKafkaProducer:
-        if self._current is not None:
-            return self._current
         async with self._starting:
-            started = self._current  # by whoever was here before us
-            if started is not None:
-                return started
+            if self._current is not None:
+                return self._current
             if self._closed:
                 raise ConnectionError("the event log is closed")
             producer = AIOKafkaProducer(

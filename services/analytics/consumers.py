@@ -7,15 +7,12 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
-from opentelemetry.trace import Tracer
-
 from libs.bus.port import Delivered, Rejected
 from libs.bus.topics import USAGE
 from libs.clock import Clock
 from libs.logs import facts
 from services.analytics import convert
 from services.analytics.handlers import AnalyticsHandlers
-from services.analytics.tracing import mark_rejected, record_spans
 
 logger = logging.getLogger(__name__)
 
@@ -27,20 +24,11 @@ MAX_BATCH: Final = 500
 class UsageConsumer:
     """`handle` is the `Handler` of the event log."""
 
-    def __init__(self, handlers: AnalyticsHandlers, clock: Clock, tracer: Tracer | None = None) -> None:
+    def __init__(self, handlers: AnalyticsHandlers, clock: Clock) -> None:
         self._handlers = handlers
         self._clock = clock
-        self._tracer = tracer
 
     async def handle(self, records: Sequence[Delivered]) -> Sequence[Rejected]:
-        if self._tracer is None:
-            return await self._record(records)
-        with record_spans(self._tracer, "analytics record", records) as spans:
-            rejected = await self._record(records)
-            mark_rejected(spans, rejected)
-        return rejected
-
-    async def _record(self, records: Sequence[Delivered]) -> Sequence[Rejected]:
         rows, rejected = convert.rows_of(records, self._clock.now_ms())
         await self._handlers.record(rows)
         for rejection in rejected:

@@ -13,7 +13,9 @@ from opentelemetry.trace import Tracer
 from switchyard.analytics.v1.analytics_pb2_grpc import add_AnalyticsServiceServicer_to_server
 
 from libs.bus.kafka import KafkaEventLog
+from libs.bus.lag import watch_lag
 from libs.bus.port import EventLog
+from libs.bus.tracing import traced
 from libs.clock import Clock, SystemClock
 from libs.lifecycle import Service, run_service, stop_requested
 from libs.logs import set_up_logs
@@ -32,19 +34,24 @@ NAME: Final = "analytics"
 MIGRATIONS: Final = files("services.analytics") / "migrations"
 
 
-def build(pool: asyncpg.Pool, event_log: EventLog, *, clock: Clock, tracer: Tracer | None = None) -> Service:
+def build(
+    pool: asyncpg.Pool, event_log: EventLog, *, clock: Clock, metrics: Metrics, tracer: Tracer | None = None
+) -> Service:
     """The service on top of open resources; its tables exist already."""
     handlers = AnalyticsHandlers(PostgresRecordStore(pool))
     servicer = AnalyticsServicer(handlers)
-    consumer = UsageConsumer(handlers, clock, tracer)
+    handle = traced(UsageConsumer(handlers, clock).handle, tracer, "analytics record")
 
     async def consume_usage() -> None:
-        await event_log.consume(TOPIC, GROUP, consumer.handle, max_batch=MAX_BATCH, is_transient=is_transient)
+        await event_log.consume(TOPIC, GROUP, handle, max_batch=MAX_BATCH, is_transient=is_transient)
 
     return Service(
         NAME,
         add_servicers=lambda table: add_AnalyticsServiceServicer_to_server(servicer, table),
-        background={"consume usage": consume_usage},
+        background={
+            "consume usage": consume_usage,
+            "watch lag": lambda: watch_lag(event_log, TOPIC, GROUP, metrics),
+        },
     )
 
 
@@ -54,17 +61,15 @@ async def run(settings: Settings) -> None:
     stop = stop_requested()
     metrics = Metrics()
 
-    def count(group: str, handled: int, dead: int) -> None:
-        metrics.consumed.labels(group, "handled").inc(handled)
-        metrics.consumed.labels(group, "dead").inc(dead)
-
     async with AsyncExitStack() as stack:
         tracer = await stack.enter_async_context(open_tracer(NAME, settings.telemetry))
         pool = await stack.enter_async_context(open_pool(settings.postgres, application_name=NAME))
         await migrate(pool, schema=NAME, folder=MIGRATIONS)
         event_log = KafkaEventLog(
-            settings.kafka.bootstrap_servers, client_id=f"{NAME}-{socket.gethostname()}", on_consumed=count
+            settings.kafka.bootstrap_servers,
+            client_id=f"{NAME}-{socket.gethostname()}",
+            on_consumed=metrics.count_consumed,
         )
         stack.push_async_callback(event_log.close)
-        service = build(pool, event_log, clock=SystemClock(), tracer=tracer)
+        service = build(pool, event_log, clock=SystemClock(), metrics=metrics, tracer=tracer)
         await run_service(service, settings.serving, metrics=metrics, tracer=tracer, stop=stop)

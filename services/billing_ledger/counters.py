@@ -4,7 +4,7 @@ Owns the mapping from outcomes to labels; libs/metrics owns the names. Invariant
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from libs.metrics import Metrics
 from services.billing_ledger.core.admission import HoldDecision, HoldOutcome
@@ -46,13 +46,3 @@ class LedgerCounters:
         self._overdrafts.inc(overdrafts)
         if lag_s is not None:
             self._lag_seconds.observe(lag_s)
-
-
-def consumed_counter(metrics: Metrics) -> Callable[[str, int, int], None]:
-    """For the event log: counts what a group has handled, and what went to its dead-letter topic."""
-
-    def count(group: str, handled: int, dead: int) -> None:
-        metrics.consumed.labels(group, "handled").inc(handled)
-        metrics.consumed.labels(group, "dead").inc(dead)
-
-    return count

@@ -7,10 +7,13 @@ from contextlib import AsyncExitStack
 from importlib.resources import files
 
 import asyncpg
+from opentelemetry.trace import Tracer
 from switchyard.ledger.v1.ledger_pb2_grpc import add_LedgerServiceServicer_to_server
 
 from libs.bus.kafka import KafkaEventLog
+from libs.bus.lag import watch_lag
 from libs.bus.port import EventLog
+from libs.bus.tracing import traced
 from libs.clock import Clock, SystemClock
 from libs.lifecycle import Service, run_service, stop_requested
 from libs.logs import set_up_logs
@@ -20,7 +23,7 @@ from libs.pg.pool import open_pool
 from libs.pg.transient import is_transient
 from libs.telemetry import open_tracer
 from services.billing_ledger.consumers import GROUP, MAX_BATCH, TOPIC, UsageConsumer
-from services.billing_ledger.counters import LedgerCounters, consumed_counter
+from services.billing_ledger.counters import LedgerCounters
 from services.billing_ledger.handlers import NAME, LedgerHandlers
 from services.billing_ledger.server import LedgerServicer
 from services.billing_ledger.settings import Settings
@@ -38,21 +41,26 @@ def build(
     *,
     clock: Clock,
     metrics: Metrics,
+    tracer: Tracer | None = None,
     sweep_policy: SweepPolicy | None = None,
 ) -> Service:
     """The service on top of open resources; its tables exist already."""
     handlers = LedgerHandlers(PostgresLedgerStore(pool), clock, LedgerCounters(metrics))
     servicer = LedgerServicer(handlers)
-    consumer = UsageConsumer(handlers, clock)
+    handle = traced(UsageConsumer(handlers, clock).handle, tracer, "billing_ledger settle")
     sweeper = Sweeper(handlers, clock, sweep_policy or SweepPolicy())
 
     async def consume_usage() -> None:
-        await event_log.consume(TOPIC, GROUP, consumer.handle, max_batch=MAX_BATCH, is_transient=is_transient)
+        await event_log.consume(TOPIC, GROUP, handle, max_batch=MAX_BATCH, is_transient=is_transient)
 
     return Service(
         NAME,
         add_servicers=lambda table: add_LedgerServiceServicer_to_server(servicer, table),
-        background={"consume usage": consume_usage, "sweep holds": sweeper.run},
+        background={
+            "consume usage": consume_usage,
+            "sweep holds": sweeper.run,
+            "watch lag": lambda: watch_lag(event_log, TOPIC, GROUP, metrics),
+        },
     )
 
 
@@ -69,9 +77,9 @@ async def run(settings: Settings) -> None:
             settings.kafka.bootstrap_servers,
             client_id=NAME,
             replication_factor=settings.kafka.replication_factor,
-            on_consumed=consumed_counter(metrics),
+            on_consumed=metrics.count_consumed,
         )
         stack.push_async_callback(event_log.close)
         policy = SweepPolicy(max_age_s=settings.hold_max_age_s)
-        service = build(pool, event_log, clock=SystemClock(), metrics=metrics, sweep_policy=policy)
+        service = build(pool, event_log, clock=SystemClock(), metrics=metrics, tracer=tracer, sweep_policy=policy)
         await run_service(service, settings.serving, metrics=metrics, tracer=tracer, stop=stop)

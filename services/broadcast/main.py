@@ -10,6 +10,7 @@ from typing import Final
 from opentelemetry.trace import Tracer
 
 from libs.bus.kafka import KafkaEventLog
+from libs.bus.lag import watch_lag
 from libs.bus.port import EventLog
 from libs.clock import Clock, SystemClock
 from libs.lifecycle import Service, run_service, stop_requested
@@ -48,7 +49,13 @@ def build(
     async def consume_usage() -> None:
         await event_log.consume(TOPIC, GROUP, consumer.handle, max_batch=MAX_BATCH)
 
-    return Service(NAME, background={"consume usage": consume_usage})
+    return Service(
+        NAME,
+        background={
+            "consume usage": consume_usage,
+            "watch lag": lambda: watch_lag(event_log, TOPIC, GROUP, metrics),
+        },
+    )
 
 
 def patience_of(settings: DeliverySettings) -> Patience:
@@ -67,14 +74,12 @@ async def run(settings: Settings) -> None:
     stop = stop_requested()
     metrics = Metrics()
 
-    def count(group: str, handled: int, dead: int) -> None:
-        metrics.consumed.labels(group, "handled").inc(handled)
-        metrics.consumed.labels(group, "dead").inc(dead)
-
     async with AsyncExitStack() as stack:
         tracer = await stack.enter_async_context(open_tracer(NAME, settings.telemetry))
         event_log = KafkaEventLog(
-            settings.kafka.bootstrap_servers, client_id=f"{NAME}-{socket.gethostname()}", on_consumed=count
+            settings.kafka.bootstrap_servers,
+            client_id=f"{NAME}-{socket.gethostname()}",
+            on_consumed=metrics.count_consumed,
         )
         stack.push_async_callback(event_log.close)
         destination = await stack.enter_async_context(open_webhook(settings.webhook))

@@ -25,9 +25,12 @@ _MAX_KEY_LENGTH: Final = 512
 
 @dataclass(frozen=True, slots=True)
 class _Remembered:
+    """A key, or why there is none: as text, for an error that is kept keeps every frame it went through."""
+
     key: Key | None
-    refusal: AppError | None
     asked_s: float
+    reason: str = ""
+    message: str = ""
 
 
 class Authenticator:
@@ -49,7 +52,7 @@ class Authenticator:
         if known is None or now_s - known.asked_s > (FRESH_S if known.key is not None else REFUSED_FRESH_S):
             known = await self._ask(key_hash, known)
         if known.key is None:
-            raise known.refusal or AppError(Kind.UNAUTHENTICATED, "KEY_UNKNOWN", "Invalid API key")
+            raise AppError(Kind.UNAUTHENTICATED, known.reason, known.message)
         if known.key.HasField("expires_at_ms") and known.key.expires_at_ms <= self._clock.now_ms():
             raise AppError(Kind.UNAUTHENTICATED, "KEY_EXPIRED", "This API key has expired")
         return known.key
@@ -66,10 +69,10 @@ class Authenticator:
     async def _ask_now(self, key_hash: str, known: _Remembered | None) -> _Remembered:
         asked_s = self._clock.monotonic_s()
         try:
-            answer = _Remembered(await self._keys.authenticate(key_hash), None, asked_s)
+            answer = _Remembered(await self._keys.authenticate(key_hash), asked_s)
         except AppError as error:
             if error.kind is Kind.UNAUTHENTICATED:
-                answer = _Remembered(None, error, asked_s)
+                answer = _Remembered(None, asked_s, error.reason, error.message)
             elif known is not None and known.key is not None and asked_s - known.asked_s <= STALE_S:
                 return known
             else:
@@ -81,7 +84,7 @@ class Authenticator:
         return answer
 
     def _hash(self, plaintext: str) -> str:
-        return hashlib.sha256(plaintext.encode()).hexdigest()
+        return hashlib.sha256(plaintext.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _bearer(authorization: str | None) -> str:

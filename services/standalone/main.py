@@ -115,8 +115,8 @@ async def run(settings: LaunchSettings) -> None:
             provider_adapter.build(
                 provider_adapter.build_registry(adapter_settings, credentials), calls, clock=clock, tracer=tracer
             ),
-            billing_ledger.build(pool, event_log, clock=clock, metrics=metrics),
-            analytics.build(pool, event_log, clock=clock, tracer=tracer),
+            billing_ledger.build(pool, event_log, clock=clock, metrics=metrics, tracer=tracer),
+            analytics.build(pool, event_log, clock=clock, metrics=metrics, tracer=tracer),
             broadcast.build(event_log, webhook, delivery, clock=clock, metrics=metrics, tracer=tracer),
         ]
         leftovers = edge_proxy.Leftovers()

@@ -25,7 +25,8 @@ from tests.bench.upstream import CHUNKS, WORD
 _MAX_ERRORS: Final = 200
 _GRACE_S: Final = 45.0
 _COST: Final = re.compile(rb'"cost":([0-9.]+)')
-_now_s = time.perf_counter
+_now_s = time.monotonic
+"""The same clock in every process of the machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Result:
     Attributes:
         replies: all that were right, warm-up included.
         measured: those in the window.
+        ended_at_s: monotonic clock when the last reply was complete.
         cost: exact sum of `usage.cost` over all replies, decimal USD.
         load_cpu_share: CPU of this process in the window, in cores.
         cores_busy: of each core in the window, 0 to 1, whoever used it.
@@ -65,6 +67,7 @@ class Result:
     replies: int = 0
     measured: int = 0
     window_s: float = 0.0
+    ended_at_s: float = 0.0
     latency_s: list[float] = field(default_factory=list)
     first_token_s: list[float] = field(default_factory=list)
     errors: dict[str, int] = field(default_factory=dict)
@@ -221,6 +224,7 @@ async def run(job: Job) -> Result:
     result = Result(
         replies=tally.replies,
         measured=len(tally.latencies_s),
+        ended_at_s=_now_s(),
         latency_s=percentiles(tally.latencies_s),
         first_token_s=percentiles(tally.first_tokens_s),
         errors=dict(tally.errors),

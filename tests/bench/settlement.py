@@ -41,11 +41,11 @@ class Credits:
             raise ConnectionError(f"/credits answered {reply.status}")
         return Decimal(json.loads(body, parse_float=Decimal)["data"]["total_usage"])
 
-    def wait_for(self, expected: Decimal) -> Settlement:
-        began_s = time.perf_counter()
+    def wait_for(self, expected: Decimal, since_s: float) -> Settlement:
+        """Asks until nothing is missing; `since_s` is when the last reply was complete, on the monotonic clock."""
         while True:
             missing = expected - self.total_usage()
-            elapsed_s = time.perf_counter() - began_s
+            elapsed_s = time.monotonic() - since_s
             if missing == 0:
                 return Settlement(elapsed_s)
             if elapsed_s > _LIMIT_S:

@@ -197,7 +197,8 @@ def carry_out(options: Options, cores: Cores, *, on_stage: Callable[[Findings], 
     """All stages that the options ask for; `on_stage` sees what there is after each."""
     with module("upstream") as (pid, port):
         run = Run(options, cores, pid, port)
-        stages = [run.standalone] if any(options.wants(name) for name in ("direct", "proxy", "standalone")) else []
+        is_first_wanted = any(options.wants(name) for name in ("proxy", "standalone")) or options.only == ("direct",)
+        stages = [run.standalone] if is_first_wanted else []
         stages += [run.distributed] if options.wants("distributed") else []
         stages += [run.tracing] if options.tracing else []
         for stage in stages:

@@ -4,6 +4,7 @@ Owns these routes' HTTP. Does not know the catalogue. Invariant: what the router
 """
 
 import asyncio
+import math
 from typing import Any, Final
 
 import orjson
@@ -25,7 +26,7 @@ class CatalogueRoutes:
         self._authenticator = authenticator
         self._router = router
         self._clock = clock
-        self._asked_s = -_FRESH_S
+        self._asked_s = -math.inf
         self._etag = ""
         self._json = b""
         self._by_id: dict[str, Any] = {}

@@ -79,14 +79,21 @@ def _late_error(generation: Generation, error: AppError) -> bytes:
 
 def caller_facts(request: web.Request) -> CallerFacts:
     headers = request.headers
-    session_id = headers.get("x-session-id") or ""
+    session_id = _text(headers.get("x-session-id"))
     if len(session_id) > 256:
         raise AppError(Kind.INVALID, "INVALID_REQUEST", "x-session-id: must be at most 256 characters")
     return CallerFacts(
-        http_referer=(headers.get("HTTP-Referer") or headers.get("Referer") or "")[:512],
-        app_title=(headers.get("X-OpenRouter-Title") or headers.get("X-Title") or "")[:128],
-        user_agent=headers.get("User-Agent", "")[:256],
+        http_referer=_text(headers.get("HTTP-Referer") or headers.get("Referer"))[:512],
+        app_title=_text(headers.get("X-OpenRouter-Title") or headers.get("X-Title"))[:128],
+        user_agent=_text(headers.get("User-Agent"))[:256],
         session_id=session_id,
-        request_id=headers.get("X-Request-Id", "")[:128],
+        request_id=_text(headers.get("X-Request-Id"))[:128],
         traceparent=current_traceparent() or "",
     )
+
+
+def _text(value: str | None) -> str:
+    """A header's text; bytes that are no UTF-8 arrive as lone surrogates, which no message of ours can carry."""
+    if not value:
+        return ""
+    return value if value.isascii() else value.encode("utf-8", "replace").decode()

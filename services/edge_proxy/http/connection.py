@@ -8,6 +8,7 @@ import asyncio
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 
 class Connection(web.RequestHandler):
@@ -38,6 +39,13 @@ class Connection(web.RequestHandler):
             self._head_timer.cancel()
             self._head_timer = None
         super().connection_lost(exc)
+
+    def log_exception(self, *args: Any, **kwargs: Any) -> None:
+        """What is not HTTP is its sender's affair, answered by a 400; it is no error of ours."""
+        if isinstance(kwargs.get("exc_info"), HttpProcessingError):
+            self.log_debug(*args)
+        else:
+            super().log_exception(*args, **kwargs)
 
     def _owe_head(self) -> None:
         self._head_timer = self._loop.call_later(self._head_limit_s, self._head_is_late)

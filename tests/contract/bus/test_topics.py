@@ -4,7 +4,7 @@ import importlib
 from pathlib import Path
 
 import yaml
-from google.protobuf import symbol_database
+from google.protobuf import descriptor_pool
 
 from libs.bus.port import dead_letter_topic
 from libs.bus.topics import CATALOGUE, all_specs
@@ -33,7 +33,7 @@ def test_messages_exist_and_have_the_fields_that_identify_them() -> None:
     for topic in CATALOGUE:
         package, _, _ = topic.message.rpartition(".")
         importlib.import_module(f"{package}.usage_recorded_pb2")
-        descriptor = symbol_database.Default().pool.FindMessageTypeByName(topic.message)
+        descriptor = descriptor_pool.Default().FindMessageTypeByName(topic.message)
         assert {topic.key, topic.event_id} <= set(descriptor.fields_by_name)
 
 

@@ -12,6 +12,7 @@ from libs.bus.port import dead_letter_topic
 from libs.clock import ManualClock
 from libs.errors import AppError
 from libs.lifecycle import running
+from libs.metrics import Metrics
 from libs.rpc.in_process import InProcessChannel
 from libs.rpc.methods import MethodTable
 from services.analytics.main import build
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.postgres
 
 async def test_published_event_becomes_a_record_and_a_broken_one_a_dead_letter(pool: asyncpg.Pool) -> None:
     log = MemoryEventLog()
-    service = build(pool, log, clock=ManualClock(NOW_MS))
+    service = build(pool, log, clock=ManualClock(NOW_MS), metrics=Metrics())
     table = MethodTable()
     assert service.add_servicers is not None
     service.add_servicers(table)

@@ -18,18 +18,18 @@ async def test_runner_becomes_the_node_whose_pid_it_reports(kafka_servers: str, 
     assert kafka_servers  # the jars are there
     port = free_port()
     command = [sys.executable, str(_RUN), "--port", str(port), "--data-dir", str(tmp_path / "data")]
-    with subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-        try:
-            async with asyncio.timeout(60):
-                while not await answers(f"127.0.0.1:{port}"):
-                    assert process.poll() is None
-                    await asyncio.sleep(0.1)
-            pid = int((tmp_path / "data" / "kafka.pid").read_text())
-            assert pid == process.pid
-            assert b"kafka.Kafka" in Path(f"/proc/{pid}/cmdline").read_bytes()
-            assert _listening_addresses(pid, port) == {"0100007F"}
-        finally:
-            process.kill()
+    process = await asyncio.create_subprocess_exec(*command, cwd=_ROOT, stdout=asyncio.subprocess.DEVNULL)
+    try:
+        async with asyncio.timeout(60):
+            while not await answers(f"127.0.0.1:{port}"):
+                assert process.returncode is None
+                await asyncio.sleep(0.1)
+        assert _read(tmp_path / "data" / "kafka.pid") == f"{process.pid}\n"
+        assert "kafka.Kafka" in _read(Path(f"/proc/{process.pid}/cmdline"))
+        assert _listening_addresses(process.pid, port) == {"0100007F"}
+    finally:
+        process.kill()
+        await process.wait()
 
 
 @pytest.mark.parametrize(("present", "missing"), [(["mvn"], "Java"), ([], "Maven")])
@@ -62,6 +62,10 @@ def test_node_that_cannot_start_says_why(kafka_servers: str) -> None:
         node.start()
         with pytest.raises(RuntimeError, match=r"(?s)did not start.*node id 7"):
             asyncio.run(node.wait_ready())
+
+
+def _read(path: Path) -> str:
+    return path.read_text()
 
 
 def _listening_addresses(pid: int, port: int) -> set[str]:

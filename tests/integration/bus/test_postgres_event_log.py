@@ -1,6 +1,5 @@
 import asyncio
 import contextlib
-import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -145,16 +144,17 @@ async def test_consumer_process_that_is_killed_hands_its_batch_to_another(
     published = records("t", 20)
     await log.publish(published)
     command = [sys.executable, "-c", _HANGING_CONSUMER, database_dsn]
-    with subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE) as doomed:
-        assert doomed.stdout is not None
-        assert await asyncio.to_thread(doomed.stdout.readline) == b"20\n"
-        seen = Gathering()
-        async with running(log.consume("t", "ledger", seen)):
-            more = [record("t", r.key, 100 + n) for n, r in enumerate(published)]
-            await log.publish(more)
-            assert seen.ids == []
-            doomed.kill()
-            await seen.until_count(40)
+    doomed = await asyncio.create_subprocess_exec(*command, cwd=_ROOT, stdout=asyncio.subprocess.PIPE)
+    assert doomed.stdout is not None
+    assert await doomed.stdout.readline() == b"20\n"
+    seen = Gathering()
+    async with running(log.consume("t", "ledger", seen)):
+        more = [record("t", r.key, 100 + n) for n, r in enumerate(published)]
+        await log.publish(more)
+        assert seen.ids == []
+        doomed.kill()
+        await doomed.wait()
+        await seen.until_count(40)
     assert sorted(seen.ids) == ids_of(published + more)
 
 

@@ -8,6 +8,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from switchyard.analytics.v1 import analytics_pb2 as pb
 from switchyard.events.v1.usage_recorded_pb2 import OUTCOME_FAILED, OUTCOME_UNSPECIFIED, UsageRecorded
 
+from libs.bus.tracing import traced
 from libs.clock import ManualClock
 from libs.errors import AppError
 from services.analytics.consumers import UsageConsumer
@@ -125,9 +126,10 @@ async def test_each_record_is_a_span_in_the_trace_of_its_request(store: MemoryRe
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    consumer = UsageConsumer(AnalyticsHandlers(store), ManualClock(NOW_MS), provider.get_tracer("test"))
+    consumer = UsageConsumer(AnalyticsHandlers(store), ManualClock(NOW_MS))
+    handle = traced(consumer.handle, provider.get_tracer("test"), "analytics record")
     traceparents = [f"00-{place:032x}-{place:016x}-01" for place in (1, 2)]
-    await consumer.handle(
+    await handle(
         [
             delivered(generation_event("gen-1"), 0, traceparents[0]),
             delivered(generation_event("gen-2", cost_nano_usd=-1), 1, traceparents[1]),
@@ -144,5 +146,5 @@ async def test_each_record_is_a_span_in_the_trace_of_its_request(store: MemoryRe
     exporter.clear()
     store.away = True
     with pytest.raises(AppError):
-        await consumer.handle([delivered(generation_event("gen-4"))])
+        await handle([delivered(generation_event("gen-4"))])
     assert [span.status.description for span in exporter.get_finished_spans()] == ["SERVICE_UNAVAILABLE"]
