@@ -118,7 +118,7 @@ class PostgresEventLog:
         for partition in partitions:
             behind.append(left[partition])
             left[partition] -= 1
-        await connection.fetchval(
+        appended = await connection.fetchval(
             self._sql.append,
             topic.topic_id,
             [added[partition] for partition in range(topic.partitions)],
@@ -129,6 +129,9 @@ class PostgresEventLog:
             [record.value for record in records],
             topic.channel,
         )
+        if not appended:  # known from a transaction that was rolled back, or from a database that was restored
+            del self._topics[name]
+            raise ConnectionError(f"the event log has lost its topic {name}")
 
     async def _register(self, connection: _Connection, name: str) -> _Topic:
         row = await connection.fetchrow(self._sql.register_topic, name, self._partitions)
@@ -283,7 +286,7 @@ class _Statements:
                 from bumped b, unnest($3::integer[], $4::integer[], $5::text[], $6::text[], $7::bytea[])
                     as r(partition, behind, key, headers, value)
             )
-            select pg_notify($8, '')"""
+            select true from bumped, pg_notify($8, '')"""
         columns = "partition, entry_offset, published_at, key, headers::text, value"
         self.claim = f"select {columns} from {schema}.claim($1, $2, $3, $4, $5)"
         self.commit = f"select {schema}.commit_offsets($1, $2, $3)"

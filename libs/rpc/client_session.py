@@ -7,7 +7,7 @@ session ends, for whatever reason, every call on it ends at once.
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any
+from contextlib import suppress
 
 import grpc
 from grpc import aio
@@ -17,6 +17,8 @@ from libs.logs import facts
 from libs.rpc.client_call import ClientCall
 from libs.rpc.frames import SESSION_CALL_ID
 from libs.rpc.outbox import Outbox
+
+_LEAVE_TIMEOUT_S = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +40,7 @@ class ClientSession:
         self.outbox = Outbox(self._write)
         self._on_retired = on_retired
         self._retired = False
+        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._stream = stream
         self._calls: dict[int, ClientCall] = {}
         self._last_id = SESSION_CALL_ID
@@ -53,23 +56,32 @@ class ClientSession:
 
     def remove(self, call_id: int) -> None:
         self._calls.pop(call_id, None)
-        if self._retired and not self._calls:
-            self._stream.cancel()
+        self._check_over()
 
     async def run(self) -> None:
         """Carries calls until the stream ends or the task is cancelled; then ends those that are left."""
         loop = asyncio.get_running_loop()
-        ends: set[asyncio.Task[Any]] = {loop.create_task(self._read()), loop.create_task(self.outbox.run())}
+        reader, writer = loop.create_task(self._read()), loop.create_task(self.outbox.run())
         try:
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({reader, writer, self._over}, return_when=asyncio.FIRST_COMPLETED)
+            if self._over.done():
+                await self._leave(reader)
         finally:
             self._end()
             self._stream.cancel()
-            for end in ends:
-                end.cancel()
-            for outcome in await asyncio.gather(*ends, return_exceptions=True):
+            reader.cancel()
+            writer.cancel()
+            for outcome in await asyncio.gather(reader, writer, return_exceptions=True):
                 if isinstance(outcome, BaseException) and not _is_expected(outcome):
                     _log.error("session failed unexpectedly", exc_info=outcome, extra=facts(peer=self.peer))
+
+    async def _leave(self, reader: asyncio.Task[None]) -> None:
+        """Says that no more calls come, so that a server on its way down need not guess."""
+        with suppress(TimeoutError, grpc.RpcError, asyncio.InvalidStateError):
+            async with asyncio.timeout(_LEAVE_TIMEOUT_S):
+                await self.outbox.wait_empty()
+                await self._stream.done_writing()
+                await asyncio.wait({reader})
 
     async def _read(self) -> None:
         while True:
@@ -96,6 +108,11 @@ class ClientSession:
         if not self._retired:
             self._retired = True
             self._on_retired(self)
+            self._check_over()
+
+    def _check_over(self) -> None:
+        if self._retired and not self._calls and not self._over.done():
+            self._over.set_result(None)
 
 
 def _is_expected(outcome: BaseException) -> bool:

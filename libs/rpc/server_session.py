@@ -19,6 +19,7 @@ from libs.rpc.server_call import ServerCall
 MAX_CALLS = 4096
 _MAX_ASSEMBLING_BYTES = 4 * MAX_MESSAGE_BYTES
 _FLUSH_TIMEOUT_S = 1.0
+_LINGER_S = 1.0
 
 Read = Callable[[], Awaitable[object]]
 Write = Callable[[OpenResponse], Awaitable[object]]
@@ -55,6 +56,7 @@ class ServerSession:
         self._calls: dict[int, ServerCall] = {}
         self._assembling_bytes = 0
         self._draining = False
+        self._lingering: asyncio.TimerHandle | None = None
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def serve(self) -> None:
@@ -71,6 +73,8 @@ class ServerSession:
             if self._ended.done():
                 await self._flush(writer)
         finally:
+            if self._lingering is not None:
+                self._lingering.cancel()
             running = [call.task for call in self._calls.values() if call.task is not None]
             for call in list(self._calls.values()):
                 call.cancel()
@@ -81,7 +85,11 @@ class ServerSession:
                 raise outcome
 
     def drain(self) -> None:
-        """Takes no new calls, says so, and ends the session when those in flight have ended."""
+        """Takes no new calls, says so, and ends the session when those in flight have ended.
+
+        It is the peer that leaves then: what it sent before it heard of this is refused in proper form, so it knows
+        that none of it was executed. A peer that does not leave is left after a while.
+        """
         if not self._draining:
             self._draining = True
             self.outbox.put(error_frame(SESSION_CALL_ID, draining()))
@@ -101,9 +109,8 @@ class ServerSession:
             self._end_if_idle()
 
     def _end_if_idle(self) -> None:
-        if not self._calls:
-            # Later, because the call that has just ended still has to queue its last frame.
-            asyncio.get_running_loop().call_soon(self.end)
+        if not self._calls and self._lingering is None:
+            self._lingering = asyncio.get_running_loop().call_later(_LINGER_S, self.end)
 
     async def _flush(self, writer: asyncio.Task[None]) -> None:
         flushing = asyncio.ensure_future(self.outbox.wait_empty())

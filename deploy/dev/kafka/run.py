@@ -1,4 +1,3 @@
-# ruff: noqa: INP001 (a script, not a package)
 """Runs one Kafka node in the foreground, for development: `make kafka`.
 
 Owns the command line alone; `libs.bus.kafka_process` does the work. Invariant: this process becomes the Java program, so

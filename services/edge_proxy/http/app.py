@@ -116,6 +116,8 @@ class RequestFrame:
             raise
         except Exception:
             logger.exception("request failed unexpectedly", extra=facts(route=_route(request)))
+            if request.writer.output_size:
+                raise ConnectionResetError("a reply is under way; its body must not look whole") from None
             return error_reply(internal())
 
     def _finish(

@@ -110,6 +110,13 @@ async def test_records_of_several_topics_are_published_together_or_not_at_all(lo
     assert (await log.lag("t", "ledger"), await log.lag("u", "ledger")) == (1, 1)
 
 
+async def test_topic_whose_first_publish_was_rolled_back_takes_records_all_the_same(log: PostgresEventLog) -> None:
+    with pytest.raises(ValueError, match="cannot hold"):
+        await log.publish([Record("new", "a", b"1"), Record("t", "\0", b"2")])
+    await _publish_until_it_works(log, [Record("new", "a", b"1")])
+    assert await log.lag("new", "ledger") == 1
+
+
 async def test_log_without_tables_is_like_one_that_is_away(pool: asyncpg.Pool) -> None:
     with pytest.raises(OSError, match="cannot be reached"):
         await PostgresEventLog(pool).publish([record("t", "a", 1)])

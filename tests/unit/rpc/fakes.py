@@ -58,6 +58,7 @@ class FakeLedger(LedgerServiceServicer):
     async def Hold(self, request: HoldRequest, context: Any) -> HoldResponse:  # noqa: N802
         self.metadata.append(dict(context.invocation_metadata()))
         self.times_left_s.append(context.time_remaining())
+        self.noticed.add("hold")
         self.trace_ids.append(get_current_span().get_span_context().trace_id)
         match request.owner:
             case "typed":
