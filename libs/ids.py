@@ -10,7 +10,7 @@ import secrets
 from uuid import UUID
 
 _ALPHANUMERICS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_GENERATION_ID = re.compile(r"gen-\d{1,12}-[0-9A-Za-z]{20}")
+_GENERATION_ID = re.compile(r"gen-[0-9]{1,12}-[0-9A-Za-z]{20}")
 _RANDOM_LENGTH = 20
 
 

@@ -4,7 +4,7 @@ Owns every multiplication and division of money in the product. Does not know wh
 Invariant: no float takes part, and a cost is rounded exactly once per line item.
 """
 
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import NewType
 
 NanoUsd = NewType("NanoUsd", int)
@@ -33,7 +33,7 @@ def cost(units: int, price: NanoUsdPerMillion) -> NanoUsd:
 
 
 def affordable_units(amount: NanoUsd, price: NanoUsdPerMillion) -> int | None:
-    """The largest number of units whose `cost` is at most `amount`; None when they are free."""
+    """The largest number of units whose `cost` is at most `amount`; None when they are free, 0 when there is no amount."""
     if price == 0:
         return None
     if amount <= 0:
@@ -85,11 +85,14 @@ def _scaled(text: str, scale: Decimal, what: str) -> int:
         value = Decimal(text)
     except InvalidOperation:
         raise ValueError(f"not {what}: {text!r}") from None
-    if not value.is_finite() or abs(value) > MAX_NANO_USD:
+    if not value.is_finite() or value.copy_abs() > MAX_NANO_USD:
         raise ValueError(f"not {what}: {text!r}")
-    scaled = value * scale
+    try:
+        scaled = Context(prec=128, traps=[Inexact]).multiply(value, scale)
+    except Inexact:
+        raise ValueError(f"finer than this money can hold: {text!r}") from None
     if scaled != scaled.to_integral_value():
         raise ValueError(f"finer than this money can hold: {text!r}")
-    if abs(scaled) > MAX_NANO_USD:
+    if scaled.copy_abs() > MAX_NANO_USD:
         raise ValueError(f"beyond the range of int64: {text!r}")
     return int(scaled)

@@ -7,12 +7,14 @@ Invariant: read once at start, frozen afterwards; a name with our prefix that no
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NestedSecretsSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as SourceError
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -64,6 +66,18 @@ class ServiceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_nested_delimiter="__", env_ignore_empty=True)
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 (pydantic's signature)
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (the same)
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Mounted files are named as variables are, groups included: pydantic's own source knows no groups."""
+        return init_settings, env_settings, NestedSecretsSettingsSource(file_secret_settings)
+
 
 S = TypeVar("S", bound=ServiceSettings)
 
@@ -82,11 +96,11 @@ def load(settings_class: type[S], overrides: Mapping[str, Any] | None = None) ->
     Raises:
         SettingsError: a value is missing, out of bounds, or a name with the prefix is not known.
     """
+    secrets = os.environ.get("SWITCHYARD_SECRETS_DIR")
     if settings_class.model_config.get("extra") != "ignore":
-        unknown = unknown_names(settings_class, os.environ)
+        unknown = unknown_names(settings_class, [*os.environ, *_file_names(secrets)])
         if unknown:
             raise SettingsError(f"unknown settings: {', '.join(unknown)}")
-    secrets = os.environ.get("SWITCHYARD_SECRETS_DIR")
     values = {**(overrides or {}), **({"_secrets_dir": secrets} if secrets else {})}
     try:
         return settings_class(**values)
@@ -94,6 +108,15 @@ def load(settings_class: type[S], overrides: Mapping[str, Any] | None = None) ->
         prefix = settings_class.model_config.get("env_prefix", "")
         problems = [f"{_name(prefix, problem['loc'])}: {problem['msg']}" for problem in error.errors()]
         raise SettingsError("; ".join(problems)) from None
+    except SourceError as error:
+        raise SettingsError(str(error)) from None
+
+
+def _file_names(folder: str | None) -> list[str]:
+    try:
+        return [path.name for path in Path(folder).iterdir()] if folder else []
+    except OSError as error:
+        raise SettingsError(f"SWITCHYARD_SECRETS_DIR: {error}") from None
 
 
 def load_or_exit(settings_class: type[S]) -> S:
@@ -114,11 +137,11 @@ def masked(settings: ServiceSettings) -> str:
     return json.dumps(settings.model_dump(mode="json"), indent=2)
 
 
-def unknown_names(settings_class: type[ServiceSettings], environ: Mapping[str, str]) -> list[str]:
-    """Names in the environment that carry the class's prefix but belong to no field."""
+def unknown_names(settings_class: type[ServiceSettings], names: Iterable[str]) -> list[str]:
+    """Names of variables or files that carry the class's prefix but belong to no field."""
     prefix = settings_class.model_config.get("env_prefix", "").upper()
     known = {name.upper() for name in _field_names(settings_class.model_fields, prefix)}
-    return sorted(name for name in environ if name.upper().startswith(prefix) and name.upper() not in known)
+    return sorted(name for name in names if name.upper().startswith(prefix) and name.upper() not in known)
 
 
 def _field_names(fields: Mapping[str, FieldInfo], prefix: str) -> list[str]:

@@ -42,6 +42,7 @@ from services.edge_proxy.usage_log import SpooledUsageLog
 
 NAME: Final = "edge_proxy"
 _LEASE_RETRY_S: Final = 2.0
+_FLUSH_S: Final = 5.0
 logger = logging.getLogger(__name__)
 
 
@@ -62,6 +63,15 @@ class EdgeProxy:
 
     server: HttpServer
     background: dict[str, Background]
+    spool: Spool
+    leftovers: "Leftovers"
+
+    async def stop(self) -> None:
+        """Lets requests end, then what they left behind, then the spool's forwarding, each in bounded time."""
+        await self.server.stop()
+        await self.leftovers.finish()
+        if not await self.spool.drain(_FLUSH_S):
+            logger.warning("usage waits in the spool", extra=facts(records=self.spool.depth.records))
 
 
 class Leftovers:
@@ -130,6 +140,8 @@ def build(
     return EdgeProxy(
         HttpServer(app, http.host, http.port, head_limit_s=http.head_limit_s, drain_s=drain_s),
         {"lease": lambda: _renew_lease(ledger, owner), "spool": lambda: spool.forward(event_log)},
+        spool,
+        leftovers,
     )
 
 
@@ -216,6 +228,6 @@ async def serve(edge: EdgeProxy, metrics: Metrics, settings: Settings, stop: asy
             ops_port = await ops.start()
             logger.info("started", extra=facts(port=port, ops_port=ops_port))
             await wait_for_end(stop, failed)
-            await edge.server.stop()
+            await edge.stop()
     finally:
         await ops.stop()

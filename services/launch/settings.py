@@ -26,7 +26,7 @@ class LaunchSettings(ServiceSettings):
     upstream_api_key: SecretStr | None = Field(default=None, description="its key, if it wants one")
     postgres_dsn: SecretStr | None = Field(default=None, description="a PostgreSQL of your own; none: the embedded one")
     replicas: str = Field(
-        "", validation_alias="REPLICAS", description="distributed only, such as edge_proxy=2 router=2"
+        default="", validation_alias="REPLICAS", description="distributed only, such as edge_proxy=2 router=2"
     )
     event_loop: str = Field(default="uvloop", pattern="^(uvloop|asyncio)$", description="standalone only")
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)

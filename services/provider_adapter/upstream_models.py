@@ -1,7 +1,7 @@
 """What the operator's own upstream says it serves.
 
-Owns that one question, `GET {base}/models`. Does not cache. Invariant: it answers within two seconds, with none when
-anything is wrong.
+Owns that one question, `GET {base}/models`. Does not cache. Invariant: it answers within two seconds, and tells a server
+that lists nothing from one that cannot be reached.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from libs.errors import AppError, Kind
 from services.provider_adapter.deadlines import Deadline, PhaseExpiredError
 from services.provider_adapter.http_calls import Call, HttpCalls
 from services.provider_adapter.protocols.failures import Phase, ProviderFailedError
@@ -26,7 +27,11 @@ class UpstreamModels:
         self._calls = calls
 
     async def list(self) -> list[str] | None:
-        """Model ids in the upstream's order; None when it is not configured or does not list them."""
+        """Model ids in the upstream's order; None when it is not configured or does not list them.
+
+        Raises:
+            AppError: UPSTREAM_UNREACHABLE, it gave no answer or one that says nothing (5xx).
+        """
         if self._upstream is None:
             return None
         loop = asyncio.get_running_loop()
@@ -36,13 +41,19 @@ class UpstreamModels:
         try:
             with deadline:
                 call = await self._calls.get(f"{self._upstream.base_url}/models", self._upstream.headers, _LIMIT_S)
+                if call.status >= 500:
+                    raise _unreachable()
                 return _model_ids(await _read(call)) if call.status == 200 else None
         except (PhaseExpiredError, ProviderFailedError):
-            return None
+            raise _unreachable() from None
         finally:
             deadline.close()
             if call is not None:
                 call.close(complete=call.at_end)
+
+
+def _unreachable() -> AppError:
+    return AppError(Kind.NO_ROUTE, "UPSTREAM_UNREACHABLE", "The upstream cannot be reached now", retry_after_s=1.0)
 
 
 async def _read(call: Call) -> bytes:

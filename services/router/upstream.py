@@ -1,13 +1,15 @@
 """The operator's own upstream: asks again and again which models it lists, and puts those on offer.
 
 Owns when to ask and when to change the offer. Does not decide what is offered (core/offer.py does).
-Invariant: once a list was seen, a failure to get one changes nothing.
+Invariants: once a list was seen, a failure to get one changes nothing; an upstream that stays unreachable at the start
+stands in for the whole catalogue, so that requests say so rather than wait.
 """
 
 import asyncio
 import logging
 from collections.abc import Sequence
 from itertools import repeat
+from typing import Final
 
 from switchyard.provider.v1.provider_pb2 import ListUpstreamModelsRequest
 from switchyard.provider.v1.provider_pb2_grpc import ProviderAdapterServiceStub
@@ -21,6 +23,9 @@ from services.router.handlers import RouterHandlers
 from services.router.ports import UpstreamModels
 
 logger = logging.getLogger(__name__)
+
+_UNREACHABLE_AT_MOST: Final = 5
+"""So often in a row, some seconds in all, the start waits for an upstream that gives no answer."""
 
 
 class AdapterUpstreamModels:
@@ -52,6 +57,7 @@ class UpstreamWatcher:
         self._interval_s = interval_s
         self._backoff = backoff or Backoff()
         self._seen: list[str] | None = None
+        self._unreachable = 0
         self._throttled = Throttled(logger, interval_s=30.0)
 
     async def run(self) -> None:
@@ -69,7 +75,10 @@ class UpstreamWatcher:
             listed = await self._upstream.listed()
         except AppError as error:
             self._throttled.warning("upstream models cannot be asked for", reason=error.reason)
-            return
+            self._unreachable += error.reason == "UPSTREAM_UNREACHABLE"
+            if self._unreachable < _UNREACHABLE_AT_MOST:
+                return
+            listed = None
         if listed is None:
             if not self._handlers.is_offering:
                 self._handlers.offer(self._catalogue)

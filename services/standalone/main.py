@@ -20,7 +20,7 @@ from switchyard.provider.v1.provider_pb2_grpc import ProviderAdapterServiceStub
 from libs.bus.postgres import PostgresEventLog
 from libs.bus.spool import Spool
 from libs.bus.topics import all_specs
-from libs.clock import SystemClock
+from libs.clock import Clock, SystemClock
 from libs.errors import AppError
 from libs.lifecycle import Background, Service, running, stop_requested, wait_for_end
 from libs.logs import facts, set_up_logs
@@ -58,6 +58,7 @@ OUTPUT_FILE: Final = "standalone.json"
 _MAX_CONNECTIONS: Final = 24
 _DRAIN_S: Final = 5.0
 _OFFER_LIMIT_S: Final = 30.0
+_TRIM_INTERVAL_S: Final = 3600.0
 logger = logging.getLogger(__name__)
 
 
@@ -127,13 +128,14 @@ async def run(settings: LaunchSettings) -> None:
             drain_s=_DRAIN_S,
         )  # fmt: skip
         background = _join(services, table, edge)
+        background["trim"] = lambda: _trim(event_log, clock)
         async with running(background) as failed:
             port = await edge.server.start()
             await _announce(settings, port, channel, simulator, output)
             stack.callback(output.unlink, missing_ok=True)
             await wait_for_end(stop, failed)
             output.unlink(missing_ok=True)
-            await edge.server.stop()
+            await edge.stop()
 
 
 @asynccontextmanager
@@ -153,6 +155,17 @@ async def _postgres(settings: LaunchSettings, data_dir: Path) -> AsyncIterator[s
 async def _migrate(pool: asyncpg.Pool) -> None:
     for room in (key_management, billing_ledger, analytics):
         await migrate(pool, schema=room.NAME, folder=room.MIGRATIONS)
+
+
+async def _trim(event_log: PostgresEventLog, clock: Clock) -> None:
+    """Removes records that every group has handled and whose time is up, once an hour."""
+    while True:
+        for spec in all_specs():
+            try:
+                await event_log.trim(spec.name, before_ms=clock.now_ms() - spec.retention_hours * 3_600_000)
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                logger.warning("event log not trimmed", extra=facts(topic=spec.name, reason=type(error).__name__))
+        await asyncio.sleep(_TRIM_INTERVAL_S)
 
 
 def _offer(upstream: Upstream) -> dict[str, Any]:

@@ -23,12 +23,16 @@ def main() -> int:
     parser.add_argument(
         "--json", type=Path, default=CHECKOUT / "var" / "bench" / "bench.json", help="the plot goes beside it"
     )
+    parser.add_argument(
+        "--patience", type=float, default=0.0, metavar="S", help="wait so long before each figure for an idle machine"
+    )
     chosen = parser.parse_args()
     options = Options(
         seconds=1.0 if chosen.quick else chosen.seconds,
         only=("direct", *chosen.only) if chosen.only else (),
         tracing=chosen.tracing,
         soak=chosen.soak,
+        patience_s=chosen.patience,
     )
 
     def keep(findings: Findings) -> None:

@@ -113,9 +113,7 @@ def measure(bench: Bench, case: Case, target: Target, *, requests: int = 0) -> M
     usage = target.credits.total_usage() if target.credits else Decimal(0)
     before = _Spent.now(bench, target)
     result = run_load(job, bench.load_cores)
-    settlement = (
-        target.credits.wait_for(usage + Decimal(result.cost), result.ended_at_s) if target.credits else None
-    )
+    settlement = target.credits.wait_for(usage + Decimal(result.cost), result.ended_at_s) if target.credits else None
     after = _Spent.now(bench, target)
     return Measurement(
         case,

@@ -74,10 +74,22 @@ def _cpu(panel: Axes, findings: Findings, case: Case) -> None:
             shade: dict[str, Any] = {} if part in STORES else {"alpha": max(0.35, 1 - number * 0.12)}
             panel.bar(place, us, bottom=bottom, color=colour, edgecolor="white", **shade)
             if us > 25:
-                panel.text(place, bottom + us / 2, f"{part} {us:,.0f}", ha="center", va="center", fontsize=7)
+                panel.text(
+                    place,
+                    bottom + us / 2,
+                    f"{part} {us:,.0f}",
+                    ha="center",
+                    va="center",
+                    fontsize=7,
+                    color=_ink(part, number),
+                )
             bottom += us
     panel.set_xticks(range(len(chosen)), [one.target for one in chosen])
     panel.set_title(f"CPU per reply, µs: {case.name}")
+
+
+def _ink(part: str, number: int) -> str:
+    return "black" if part in STORES or number > 2 else "white"
 
 
 def _curves(panel: Axes, findings: Findings, case: Case, what: str, *, is_first: bool) -> None:
@@ -104,5 +116,6 @@ def _memory(panel: Axes, findings: Findings) -> None:
     bars = panel.barh([row[0] for row in rows], [row[1] for row in rows], color=[row[2] for row in rows])
     panel.bar_label(bars, [f" {row[1]:,.0f}" for row in rows], fontsize=8)
     panel.invert_yaxis()
+    panel.margins(x=0.12)
     panel.tick_params(axis="y", labelsize=8)
     panel.set_title("memory after load (PSS), MiB")

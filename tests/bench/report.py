@@ -38,7 +38,7 @@ def text(findings: Findings, options: Options, cores: Cores) -> str:
     """The whole report."""
     parts = [_how(options, cores)]
     parts += [_cases(findings, stage) for stage in findings.measurements]
-    parts += [_cpu(findings), _memory(findings), _goals(findings)]
+    parts += [_cpu(findings), _memory(findings), _goals(findings), _noise(findings)]
     parts += ["\n".join(f"note: {note}" for note in findings.notes)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -144,6 +144,19 @@ def _goals(findings: Findings) -> str:
         for goal in goals(findings)
     ]  # fmt: skip
     return table(("numbers to reach", "found", "must", "want", "unit", ""), rows)
+
+
+def _noise(findings: Findings) -> str:
+    """A warning when the machine was not ours alone."""
+    every = [one for found in findings.measurements.values() for one in found]
+    disturbed = [one for one in every if one.foreign_cores > _NOISE_CORES]
+    if not disturbed:
+        return ""
+    worst = max(one.foreign_cores for one in disturbed)
+    return (
+        f"Other processes used up to {worst:.1f} cores during {len(disturbed)} of {len(every)} measurements (column `others`): "
+        "latencies and rates of those say little, CPU is somewhat too high. `--patience 60` waits for an idle machine."
+    )
 
 
 def write_json(path: Path, findings: Findings, options: Options) -> None:

@@ -19,6 +19,8 @@ from tests.bench.cases import ALL, PLAIN_32, STREAM_32, Bench, Case, Measurement
 from tests.bench.targets import UPSTREAM, Cores, Target, module, proxy, switchyard
 
 _IDLE_S: Final = 2.0
+_QUIET_S: Final = 0.5
+_QUIET_CORES: Final = 0.2
 _SOAK_PARTS: Final = 10
 _FIRST_REPLY_LIMIT_S: Final = 30.0
 
@@ -28,6 +30,7 @@ class Options:
     """Attributes:
     only: names of targets, empty: all.
     soak: requests of a soak; 0: none.
+    patience_s: how long a measurement waits for a machine that others leave alone.
     """
 
     seconds: float = 4.0
@@ -35,6 +38,7 @@ class Options:
     cases: tuple[Case, ...] = ALL
     tracing: bool = False
     soak: int = 0
+    patience_s: float = 0.0
 
     def wants(self, name: str) -> bool:
         return not self.only or name in self.only
@@ -145,6 +149,7 @@ class Run:
         for case in cases:
             for target in targets:
                 _tell(f"{stage} stage: {case.name}, {target.name}")
+                wait_for_quiet(self.options.patience_s)
                 with self._placed(target, is_apart=case.connections > 1 and stage != "distributed") as bench:
                     found.append(measure(bench, case, target))
 
@@ -171,6 +176,16 @@ class Run:
                 if done.result.errors:
                     self.findings.notes.append(f"soak, {target.name}: {done.result.errors}")
                 points.append(SoakPoint((number + 1) * part, target.memory()))
+
+
+def wait_for_quiet(patience_s: float) -> None:
+    """Returns when the cores are nearly idle, or when patience ends."""
+    deadline_s = time.monotonic() + patience_s
+    while time.monotonic() < deadline_s:
+        before = sum(core.busy_s for core in cpu.read_cores().values())
+        time.sleep(_QUIET_S)
+        if sum(core.busy_s for core in cpu.read_cores().values()) - before < _QUIET_CORES * _QUIET_S:
+            return
 
 
 def _restart(target: Target) -> float | None:

@@ -43,7 +43,13 @@ async def until(condition: Callable[[], object], *, within_s: float = 5.0) -> No
 
 
 def account_key(**changes: Any) -> keys_pb2.Key:
-    values = {"hash": "a" * 64, "account_id": "acct_1", "workspace_id": "ws_1", "label": "sk-sy-v1-abc...xyz", **changes}
+    values = {
+        "hash": "a" * 64,
+        "account_id": "acct_1",
+        "workspace_id": "ws_1",
+        "label": "sk-sy-v1-abc...xyz",
+        **changes,
+    }
     return keys_pb2.Key(**values)
 
 

@@ -3,6 +3,7 @@
 Owns starting, waiting and stopping. Invariant: nothing stays behind, and a log that explains a failure is shown.
 """
 
+import asyncio
 import contextlib
 import json
 import os
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,17 @@ def running(kind: str, *, credit_usd: str = "100", replicas: str = "", **names: 
     finally:
         shape.stop()
         shutil.rmtree(data_dir, ignore_errors=True)
+
+
+@contextlib.asynccontextmanager
+async def running_beside(kind: str, **names: str) -> AsyncIterator[Shape]:
+    """The same for tests whose own event loop serves something that the shape needs at its start."""
+    block = running(kind, **names)
+    shape = await asyncio.to_thread(block.__enter__)
+    try:
+        yield shape
+    finally:
+        await asyncio.to_thread(block.__exit__, None, None, None)
 
 
 def require_kafka() -> None:

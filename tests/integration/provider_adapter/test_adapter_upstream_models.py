@@ -1,6 +1,7 @@
 import pytest
 from switchyard.provider.v1 import provider_pb2 as pb
 
+from libs.errors import AppError
 from services.provider_adapter import upstream_models
 from services.provider_adapter.http_calls import HttpCalls
 from tests.integration.provider_adapter.conftest import CREDENTIAL, Adapter, adapter_on
@@ -30,7 +31,7 @@ async def test_an_upstream_without_models_lists_none(adapter: Adapter, upstream:
 
 
 @pytest.mark.parametrize(
-    "answer", [whole(b"", "404 Not Found"), whole(b"<html>"), whole(b"{}"), whole(b"7"), whole({"data": 1}), b"", b"x"]
+    "answer", [whole(b"", "404 Not Found"), whole(b"<html>"), whole(b"{}"), whole(b"7"), whole({"data": 1})]
 )
 async def test_an_upstream_that_does_not_list_is_not_listed(
     adapter: Adapter, upstream: ScriptedUpstream, answer: bytes
@@ -40,13 +41,24 @@ async def test_an_upstream_that_does_not_list_is_not_listed(
     assert not (await listed(adapter)).listed
 
 
-async def test_a_silent_upstream_is_not_listed(
+@pytest.mark.parametrize("answer", [b"", b"x", whole(b"", "503 Service Unavailable")])
+async def test_an_upstream_that_gives_no_answer_is_unreachable(
+    adapter: Adapter, upstream: ScriptedUpstream, answer: bytes
+) -> None:
+    upstream.answer(answer, Cut())
+
+    with pytest.raises(AppError, match="cannot be reached"):
+        await listed(adapter)
+
+
+async def test_a_silent_upstream_is_unreachable(
     adapter: Adapter, upstream: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(upstream_models, "_LIMIT_S", 0.05)
     upstream.answer(UntilGone())
 
-    assert not (await listed(adapter)).listed
+    with pytest.raises(AppError, match="cannot be reached"):
+        await listed(adapter)
     await upstream.wait_until_gone()
 
 

@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,7 +29,7 @@ def test_reply_split_at_every_byte_reads_the_same(reply: bytes) -> None:
 @given(st.lists(st.integers(0, len(_STREAM)), max_size=12))
 def test_stream_split_in_many_places_is_complete_only_at_its_end(cuts: list[int]) -> None:
     places = sorted({0, *cuts, len(_STREAM)})
-    pieces = [_STREAM[start:end] for start, end in zip(places, places[1:], strict=False)]
+    pieces = [_STREAM[start:end] for start, end in itertools.pairwise(places)]
 
     reader, complete = read(pieces)
 

@@ -195,7 +195,9 @@ def test_max_completion_tokens_wins_over_max_tokens() -> None:
 
 
 def test_two_efforts_that_differ_are_400() -> None:
-    assert refusal(chat_body(reasoning_effort="low", reasoning={"effort": "high"})).metadata["field"] == "reasoning_effort"
+    assert (
+        refusal(chat_body(reasoning_effort="low", reasoning={"effort": "high"})).metadata["field"] == "reasoning_effort"
+    )
 
 
 def test_what_routing_needs_is_gathered() -> None:
@@ -226,11 +228,11 @@ def test_tools_and_schemas_are_part_of_the_estimate() -> None:
     assert parse(response_format=schema).prompt_tokens > plain
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'"x"', b"\xff", b'{"model":"a/b","messages":' + b"[" * 100_000])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b"null", b'"x"', b"\xff", b'{"model":"a/b","messages":' + b"[" * 100_000]
+)
 def test_body_that_is_no_json_object_is_400(body: bytes) -> None:
     assert refusal(body).reason == "INVALID_JSON"
-
-
 
 
 @pytest.mark.parametrize("depth", [100, 250, 260, 500, 900])
@@ -288,7 +290,6 @@ preferences = st.dictionaries(
 
 
 def dumped(value: Any) -> bytes:
-
 
     return json.dumps(value).encode()
 

@@ -113,7 +113,9 @@ async def test_every_attempt_failed_is_one_error_and_a_free_record(edge: Edge) -
 
 async def test_rejection_by_the_provider_is_not_tried_elsewhere(edge: Edge) -> None:
     edge.router.attempts = [planned("alpha"), planned("beta")]
-    edge.adapter.will(provider_failure("invalid_request", 400, retryable_elsewhere="false", provider_message="bad tool"))
+    edge.adapter.will(
+        provider_failure("invalid_request", 400, retryable_elsewhere="false", provider_message="bad tool")
+    )
     with pytest.raises(AppError) as caught:
         await edge.stream()
     assert (caught.value.http_status, caught.value.message) == (400, "bad tool")

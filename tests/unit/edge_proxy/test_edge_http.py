@@ -102,7 +102,9 @@ async def test_path_of_any_bytes_gets_a_client_error(
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
-@pytest.mark.parametrize("name", [b"User-Agent", b"HTTP-Referer", b"X-Title", b"X-Session-Id", b"X-Request-Id", b"traceparent"])
+@pytest.mark.parametrize(
+    "name", [b"User-Agent", b"HTTP-Referer", b"X-Title", b"X-Session-Id", b"X-Request-Id", b"traceparent"]
+)
 async def test_header_of_any_bytes_does_not_spoil_the_request(
     door: HttpDoor, name: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -115,7 +117,9 @@ async def test_header_of_any_bytes_does_not_spoil_the_request(
 
 
 async def test_authorization_of_any_bytes_is_401(door: HttpDoor) -> None:
-    answer = await door.raw(b"GET /api/v1/key HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer \xe9\xff\r\n\r\n")
+    answer = await door.raw(
+        b"GET /api/v1/key HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer \xe9\xff\r\n\r\n"
+    )
     assert status_of(answer) == 401
 
 
@@ -287,7 +291,9 @@ async def test_head_over_its_bound_is_refused(door: HttpDoor) -> None:
     assert door.edge.router.requests == []
 
 
-@pytest.mark.parametrize("sent", [b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", b"HELO there\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"])
+@pytest.mark.parametrize(
+    "sent", [b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", b"HELO there\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"]
+)
 async def test_what_is_not_http_gets_400_or_a_closed_connection(door: HttpDoor, sent: bytes) -> None:
     answer = await door.raw(sent)
     assert answer == b"" or status_of(answer) == 400

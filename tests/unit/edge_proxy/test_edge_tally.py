@@ -15,7 +15,11 @@ COUNTER = TokenCounter()
 CALL = {"index": 0, "id": "c", "type": "function", "function": {"name": "look_up", "arguments": '{"city":"Bern"}'}}
 deltas = st.fixed_dictionaries(
     {"content": st.none() | st.text(max_size=30)},
-    optional={"reasoning": st.text(max_size=20), "refusal": st.none() | st.text(max_size=5), "tool_calls": st.just([CALL])},
+    optional={
+        "reasoning": st.text(max_size=20),
+        "refusal": st.none() | st.text(max_size=5),
+        "tool_calls": st.just([CALL]),
+    },
 )
 
 
@@ -71,7 +75,10 @@ def test_long_stream_keeps_bounded_memory_and_an_exact_count() -> None:
 
 
 def test_comments_done_and_chunks_without_choices_count_nothing() -> None:
-    assert tally_of(b": comment\n\n", b"data: [DONE]\n\n", b'data: {"error":{}}\n\n', b'data: {"choices":[]}\n\n').tokens() == 0
+    assert (
+        tally_of(b": comment\n\n", b"data: [DONE]\n\n", b'data: {"error":{}}\n\n', b'data: {"choices":[]}\n\n').tokens()
+        == 0
+    )
 
 
 @pytest.mark.parametrize(

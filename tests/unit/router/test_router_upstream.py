@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from libs.clock import ManualClock
-from libs.errors import unavailable
+from libs.errors import AppError, Kind, unavailable
 from libs.retry import Backoff
 from services.router.core.health import Health
 from services.router.core.offer import UpstreamTerms
@@ -21,6 +21,7 @@ class FakeUpstream:
     def __init__(self, answer: Sequence[str] | None = None) -> None:
         self.answer = answer
         self.is_away = False
+        self.failure: AppError | None = None
         self._asked = asyncio.Semaphore(0)
 
     async def asked(self, times: int) -> None:
@@ -31,6 +32,8 @@ class FakeUpstream:
 
     async def listed(self) -> Sequence[str] | None:
         self._asked.release()
+        if self.failure is not None:
+            raise self.failure
         if self.is_away:
             raise unavailable("provider_adapter")
         return self.answer
@@ -107,3 +110,17 @@ async def test_adapter_that_is_away_at_the_start_is_asked_until_it_answers_and_t
         await asyncio.gather(running, return_exceptions=True)
     assert not before
     assert offered(handlers) == ["upstream/upstream/one", "upstream/upstream/two"]
+
+
+async def test_upstream_that_stays_unreachable_at_the_start_stands_in_until_it_lists() -> None:
+    upstream = FakeUpstream(["one"])
+    upstream.failure = AppError(Kind.NO_ROUTE, "UPSTREAM_UNREACHABLE", "away")
+    watcher, handlers = watching(upstream)
+    await watcher.refresh()
+    assert not handlers.is_offering
+    for _ in range(4):
+        await watcher.refresh()
+    assert offered(handlers) == ["a/acme/one", "b/acme/one"]
+    upstream.failure = None
+    await watcher.refresh()
+    assert offered(handlers) == ["upstream/upstream/one"]

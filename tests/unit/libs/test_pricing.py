@@ -1,0 +1,72 @@
+"""What a generation costs: disjoint classes, no token charged twice."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from libs.money import NanoUsdPerMillion, cost
+from libs.pricing import FREE, Prices, Units, charge
+
+counts = st.integers(0, 10**7)
+price = st.integers(0, 10**12)
+
+
+@st.composite
+def some_units(draw: st.DrawFn) -> Units:
+    prompt, completion = draw(counts), draw(counts)
+    read = draw(st.integers(0, prompt))
+    write = draw(st.integers(0, prompt - read))
+    return Units(prompt, completion, read, write, draw(st.integers(0, completion)))
+
+
+@given(some_units(), price, price, price)
+def test_equal_prices_make_one_line_whatever_the_parts(
+    units: Units, prompt: int, completion: int, request: int
+) -> None:
+    same = Prices(prompt, completion, request, cache_read=prompt, cache_write=prompt, reasoning=completion)
+    inherited = Prices(prompt, completion, request)
+    whole = charge(Units(units.prompt_tokens, units.completion_tokens), inherited)
+    assert charge(units, same) == charge(units, inherited) == whole
+    assert whole.prompt == cost(units.prompt_tokens, NanoUsdPerMillion(prompt))
+
+
+@given(some_units(), st.builds(Prices, price, price, price, price, price, price))
+def test_every_token_is_charged_once_in_its_own_class(units: Units, prices: Prices) -> None:
+    plain = units.prompt_tokens - units.cache_read_tokens - units.cache_write_tokens
+    exact_prompt = (
+        plain * prices.prompt
+        + units.cache_read_tokens * (prices.cache_read or 0)
+        + units.cache_write_tokens * (prices.cache_write or 0)
+    )
+    exact_completion = (units.completion_tokens - units.reasoning_tokens) * prices.completion + (
+        units.reasoning_tokens * (prices.reasoning or 0)
+    )
+    lines = charge(units, prices)
+    assert abs(lines.prompt * 10**6 - exact_prompt) <= 3 * 500_000
+    assert abs(lines.completion * 10**6 - exact_completion) <= 2 * 500_000
+    assert lines.request == cost(1, NanoUsdPerMillion(prices.request))
+    assert lines.total == lines.prompt + lines.completion + lines.request
+
+
+@given(some_units())
+def test_cached_and_reasoning_tokens_at_no_price_leave_the_rest(units: Units) -> None:
+    prices = Prices(10**6, 10**6, cache_read=0, cache_write=0, reasoning=0)
+    lines = charge(units, prices)
+    assert lines.prompt == units.prompt_tokens - units.cache_read_tokens - units.cache_write_tokens
+    assert lines.completion == units.completion_tokens - units.reasoning_tokens
+
+
+def test_free_prices_cost_nothing() -> None:
+    assert charge(Units(10, 10, 1, 1, 1), Prices(0, 0)) == FREE
+
+
+@pytest.mark.parametrize(
+    "units",
+    [
+        Units(10, 5, 6, 5), Units(10, 5, 0, 11), Units(10, 5, reasoning_tokens=6), Units(-1, 5), Units(10, -1),
+        Units(10, 5, -1), Units(10, 5, 0, -1), Units(10, 5, reasoning_tokens=-1), Units(2**62, 2**62),
+    ],
+)  # fmt: skip
+def test_counts_that_contradict_each_other_are_errors(units: Units) -> None:
+    with pytest.raises(ValueError, match="exceed|negative|int64"):
+        charge(units, Prices(1_500_000, 1_500_000))
