@@ -4,6 +4,7 @@ Owns the format. Does not decide what is worth a line. Invariant: `extra={"data"
 prompts, completions or keys.
 """
 
+import json
 import logging
 import sys
 from typing import TextIO
@@ -33,7 +34,12 @@ class JsonFormatter(logging.Formatter):
             line.update(data)
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        try:
+            return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        except orjson.JSONEncodeError:  # lone surrogates, endless integers: the line matters more than its form
+            return json.dumps(
+                {str(name): value if isinstance(value, int) else str(value) for name, value in line.items()}
+            )
 
 
 def set_up_logs(service: str, level: str, stream: TextIO | None = None) -> None:
@@ -45,8 +51,12 @@ def set_up_logs(service: str, level: str, stream: TextIO | None = None) -> None:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level)
+    # What no line of ours shows need not be found out per line (logging's documentation, "Optimization").
+    logging._srcfile = None  # type: ignore[attr-defined]  # noqa: SLF001
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     for noisy in ("aiohttp.access", "asyncio", "grpc"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("opentelemetry").setLevel(logging.ERROR)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # repeats every outage that we report ourselves
 
 

@@ -10,7 +10,7 @@ from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer
 
 from libs.bus.port import HEADER_TRACEPARENT, Delivered, Handler, Rejected
 from libs.errors import AppError
-from libs.telemetry import context_of, parse_traceparent
+from libs.traceparent import context_of, parse_traceparent
 
 
 def traced(handler: Handler, tracer: Tracer | None, name: str) -> Handler:

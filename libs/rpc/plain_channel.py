@@ -13,7 +13,7 @@ from libs.rpc.calls import ClientMethod, MetadataPairs, StreamCall, UnaryCall, U
 from libs.rpc.frames import MAX_MESSAGE_BYTES
 from libs.rpc.links import CHANNEL_OPTIONS
 from libs.rpc.status import app_error
-from libs.rpc.trace import TRACEPARENT, current_traceparent
+from libs.traceparent import TRACEPARENT, current_traceparent
 
 _OPTIONS = (
     *CHANNEL_OPTIONS,

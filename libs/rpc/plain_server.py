@@ -16,7 +16,8 @@ from libs.errors import AppError
 from libs.rpc.failures import hidden
 from libs.rpc.methods import Method, MethodTable
 from libs.rpc.status import abort
-from libs.rpc.trace import TRACEPARENT, enter_trace, served_span
+from libs.rpc.trace import enter_trace, served_span
+from libs.traceparent import TRACEPARENT
 
 
 def add_plain_methods(table: MethodTable, server: aio.Server) -> None:

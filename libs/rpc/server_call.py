@@ -17,7 +17,8 @@ from libs.rpc.failures import deadline_exceeded, hidden, request_malformed
 from libs.rpc.frames import FRAGMENT_BYTES, Assembly, error_frame, fragments
 from libs.rpc.methods import Method, MethodTable
 from libs.rpc.outbox import Outbox
-from libs.rpc.trace import TRACEPARENT, enter_trace, served_span
+from libs.rpc.trace import enter_trace, served_span
+from libs.traceparent import TRACEPARENT
 
 _MAX_CREDIT_BYTES = 2**32
 

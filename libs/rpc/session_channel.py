@@ -23,7 +23,8 @@ from libs.rpc.client_session import ClientSession
 from libs.rpc.failures import not_connected, protocol_broken
 from libs.rpc.frames import WINDOW_BYTES
 from libs.rpc.links import Target, TaskSet
-from libs.rpc.trace import TRACEPARENT, current_traceparent, end_span, format_traceparent, start_span
+from libs.rpc.trace import end_span, start_span
+from libs.traceparent import TRACEPARENT, current_traceparent, format_traceparent
 
 _BACKOFF = Backoff(first_s=0.05, cap_s=1.0)
 _MAX_WAITING = 10_000

@@ -13,7 +13,7 @@ from libs.bus.port import HEADER_TRACEPARENT, Delivered, Rejected
 from libs.bus.topics import USAGE
 from libs.bus.tracing import mark_rejected, record_spans
 from libs.logs import facts
-from libs.telemetry import format_traceparent, parse_traceparent
+from libs.traceparent import format_traceparent, parse_traceparent
 from services.broadcast import convert
 from services.broadcast.handlers import BroadcastHandlers, Trace
 

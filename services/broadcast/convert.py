@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from switchyard.events.v1.usage_recorded_pb2 import UsageRecorded
 
 from libs.bus.port import HEADER_TRACEPARENT, Delivered, Rejected
-from libs.telemetry import parse_traceparent
+from libs.traceparent import parse_traceparent
 from services.broadcast.core.generation import Generation, Outcome, SpanPlace
 
 _OUTCOMES = {int(outcome): outcome for outcome in Outcome}

@@ -15,7 +15,7 @@ from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 from yarl import URL
 
 from libs.money import NANO_PER_USD, format_usd
-from libs.telemetry import TRACEPARENT
+from libs.traceparent import TRACEPARENT
 from services.broadcast.ports import Answer, DestinationUnreachableError
 from services.broadcast.settings import WebhookSettings
 

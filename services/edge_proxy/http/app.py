@@ -18,7 +18,7 @@ from libs.errors import AppError, Kind, internal
 from libs.logs import facts
 from libs.metrics import Metrics
 from libs.ops import ReadinessCheck, ops_routes
-from libs.telemetry import TRACEPARENT, context_of, new_span_context, parse_traceparent
+from libs.traceparent import TRACEPARENT, context_of, new_span_context, parse_traceparent
 from services.edge_proxy.http.account import AccountRoutes
 from services.edge_proxy.http.catalogue import CatalogueRoutes
 from services.edge_proxy.http.chat import ChatRoute

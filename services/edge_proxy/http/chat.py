@@ -7,8 +7,8 @@ carries its generation id.
 from aiohttp import web
 
 from libs.errors import AppError, Kind
-from libs.telemetry import current_traceparent
 from libs.tokens import TokenCounter
+from libs.traceparent import current_traceparent
 from services.edge_proxy.authentication import Authenticator, require_inference
 from services.edge_proxy.core.chat_request import parse_chat_request
 from services.edge_proxy.core.error_body import error_event

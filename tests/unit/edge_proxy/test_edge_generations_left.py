@@ -12,7 +12,6 @@ from libs.errors import unavailable
 from services.edge_proxy.ports import ClientGoneError
 from tests.testkit.edge_proxy import Edge, Gate, chunks, end, planned, provider_failure, result, until
 
-
 ClosedSpool = unavailable("spool")
 
 

@@ -11,7 +11,7 @@ import pytest
 from switchyard.events.v1 import usage_recorded_pb2 as events
 
 from libs.errors import AppError, Kind, unavailable
-from libs.telemetry import parse_traceparent
+from libs.traceparent import parse_traceparent
 from services.edge_proxy.http.body import BodyLimits
 from tests.testkit.edge_http import AUTHORIZATION, KEY, MANAGEMENT_KEY, HttpDoor, Limits, open_door, raw_chat
 from tests.testkit.edge_proxy import TRACEPARENT, Gate, chat_body, end, provider_failure, result, until

@@ -7,14 +7,8 @@ from opentelemetry import context as otel_context
 from opentelemetry.trace import SpanContext, TraceFlags, get_current_span
 
 from libs.settings import TelemetrySettings
-from libs.telemetry import (
-    context_of,
-    current_traceparent,
-    format_traceparent,
-    new_span_context,
-    open_tracer,
-    parse_traceparent,
-)
+from libs.telemetry import open_tracer
+from libs.traceparent import context_of, current_traceparent, format_traceparent, new_span_context, parse_traceparent
 
 GOOD = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 

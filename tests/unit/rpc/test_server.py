@@ -19,7 +19,7 @@ from libs.errors import AppError
 from libs.rpc.in_process import InProcessChannel
 from libs.rpc.methods import MethodTable
 from libs.rpc.session_channel import SessionChannel
-from libs.rpc.trace import format_traceparent, parse_traceparent
+from libs.traceparent import format_traceparent, parse_traceparent
 from tests.unit.rpc.fakes import PAYMENT, Fakes
 from tests.unit.rpc.test_every_channel import generate, hold
 

@@ -74,7 +74,9 @@ class Frame(_message.Message):
     CANCEL_FIELD_NUMBER: _builtins.int
     CREDIT_BYTES_FIELD_NUMBER: _builtins.int
     call_id: _builtins.int
-    """Chosen by the caller, unique within the session."""
+    """Chosen by the caller, unique within the session. Call 0 is the session itself: an `error` of the callee there says
+    that it takes no new calls.
+    """
     payload: _builtins.bytes
     """A message, or a piece of one."""
     has_payload: _builtins.bool
@@ -85,7 +87,9 @@ class Frame(_message.Message):
     cancel: _builtins.bool
     """Caller only: ends the call; the callee stops working on it."""
     credit_bytes: _builtins.int
-    """Allows the callee this many further bytes of payload for this call."""
+    """Allows the callee this many further bytes of payload for this call; beside `start` it is the first window, which
+    calls that answer once do not need.
+    """
     @_builtins.property
     def start(self) -> Global___Start:
         """Caller only: begins the call."""
