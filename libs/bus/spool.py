@@ -47,7 +47,7 @@ class SpoolSettings:
     max_record_bytes: int = 900 * 1024
     memory_bytes: int = 16 * 1024**2
     max_unwritten_bytes: int = 64 * 1024**2
-    linger_s: float = 0.02
+    linger_s: float = 0.1
     max_batch: int = 500
     backoff: Backoff = _BACKOFF
 

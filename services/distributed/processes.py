@@ -70,7 +70,7 @@ def read_replicas(text: str) -> dict[str, int]:
         if not item:
             continue
         service, _, number = item.partition("=")
-        if service not in counts or not number.isdigit() or not 1 <= int(number) <= _MAX_REPLICAS:
+        if service not in counts or not re.fullmatch("[0-9]{1,4}", number) or not 1 <= int(number) <= _MAX_REPLICAS:
             raise ReplicasError(
                 f"REPLICAS: {item!r} is not <service>=<1 to {_MAX_REPLICAS}> with a service of {', '.join(SERVICES)}"
             )

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -28,7 +28,7 @@ AUTHORIZATION = {"Authorization": f"Bearer {KEY}"}
 class Limits:
     """Short ones, so that tests are quick."""
 
-    body: BodyLimits = BodyLimits(max_bytes=4096, idle_s=0.1, total_s=1.0)
+    body: BodyLimits = field(default_factory=lambda: BodyLimits(max_bytes=4096, idle_s=0.1, total_s=1.0))
     keep_alive_s: float = 30.0
     head_s: float = 0.15
 

@@ -34,7 +34,7 @@ MODEL = "acme/model-one"
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
-async def until(condition: Callable[[], object], *, within_s: float = 5.0) -> None:
+async def until(condition: Callable[[], object], *, within_s: float = 10.0) -> None:
     """Returns once the condition holds; fails the test when it does not in time."""
     deadline_s = time.monotonic() + within_s
     while not condition():
@@ -105,7 +105,7 @@ def result(text: str = "Hi, how can I help?") -> GenerateResponse:
     return GenerateResponse(result=Result(json=orjson.dumps(reply)))
 
 
-def end(prompt: int | None = 10, completion: int = 5, *, finish_reason: str = "stop", **parts: int) -> GenerateResponse:
+def end(prompt: int | None = 10, completion: int = 5, *, finish_reason: str = "stop", **parts: Any) -> GenerateResponse:
     """The last message of an attempt; without usage when `prompt` is None."""
     usage = None if prompt is None else TokenUsage(prompt_tokens=prompt, completion_tokens=completion, **parts)
     return GenerateResponse(
@@ -201,7 +201,7 @@ class FakeRouter:
     models: bytes = orjson.dumps({"data": [{"id": MODEL, "created": 5, "name": "One"}], "total_count": 1})
     etag: str = '"v1"'
     requests: list[routing_pb2.PlanRequest] = field(default_factory=list)
-    listed: int = 0
+    lists: list[routing_pb2.ListModelsRequest] = field(default_factory=list)
 
     async def plan(self, request: routing_pb2.PlanRequest) -> routing_pb2.PlanResponse:
         self.requests.append(request)
@@ -209,11 +209,28 @@ class FakeRouter:
             raise self.failure
         return routing_pb2.PlanResponse(attempts=self.attempts, strategy="direct")
 
-    async def list_models(self) -> routing_pb2.ListModelsResponse:
-        self.listed += 1
+    async def list_models(self, request: routing_pb2.ListModelsRequest) -> routing_pb2.ListModelsResponse:
+        self.lists.append(request)
         if self.failure is not None:
             raise self.failure
+        if request.if_none_match == self.etag:
+            return routing_pb2.ListModelsResponse(etag=self.etag, not_modified=True)
         return routing_pb2.ListModelsResponse(json=self.models, etag=self.etag)
+
+    async def count_models(self, wanted: routing_pb2.ModelFilter) -> int:
+        return 7 if list(wanted.output_modalities) == ["embeddings"] else 42
+
+    async def model(self, model: str) -> bytes:
+        for one in orjson.loads(self.models)["data"]:
+            if one["id"] == model:
+                return orjson.dumps(one)
+        raise AppError(Kind.MISSING, "MODEL_UNKNOWN", f"Model {model} was not found")
+
+    async def zdr_endpoints(self) -> bytes:
+        return orjson.dumps({"data": [{"tag": "alpha"}]})
+
+    async def providers(self) -> bytes:
+        return orjson.dumps({"data": [{"slug": "alpha"}]})
 
     async def model_endpoints(self, model: str) -> bytes:
         if model != MODEL:

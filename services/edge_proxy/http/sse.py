@@ -12,6 +12,8 @@ from services.edge_proxy.http.replies import GENERATION_ID
 from services.edge_proxy.ports import ClientGoneError
 
 KEEP_ALIVE: Final = b": OPENROUTER PROCESSING\n\n"
+STALL_LIMIT_S: Final = 60.0
+"""How long a caller may take nothing of what was written before the connection is given up."""
 
 
 class EventStream:
@@ -30,6 +32,7 @@ class EventStream:
         self._preparing: asyncio.Future[Any] | None = None
         self._comment: asyncio.Future[None] | None = None
         self._gone = False
+        self._writing = 0
         self.reply = web.StreamResponse(
             headers={
                 "Content-Type": "text/event-stream",
@@ -45,6 +48,7 @@ class EventStream:
 
     async def write(self, events: bytes) -> None:
         self._last_write_s = self._loop.time()
+        self._writing += 1
         try:
             preparing = self._preparing
             if preparing is None:
@@ -55,6 +59,8 @@ class EventStream:
         except ConnectionError:
             self._gone = True
             raise ClientGoneError from None
+        finally:
+            self._writing -= 1
 
     async def end(self) -> web.StreamResponse:
         """Ends the reply; to be returned to aiohttp."""
@@ -74,12 +80,23 @@ class EventStream:
     def _on_timer(self) -> None:
         if self._gone:
             return
+        if self._writing:
+            self._check_stall()
+            return
         due_s = self._last_write_s + self._keep_alive_s
         if self._loop.time() < due_s - 0.001:
             self._timer = self._loop.call_at(due_s, self._on_timer)
             return
         self._comment = asyncio.ensure_future(self._write_comment())
         self._timer = self._loop.call_later(self._keep_alive_s, self._on_timer)
+
+    def _check_stall(self) -> None:
+        """A write waits for the caller to read; comments would only wait behind it."""
+        due_s = self._last_write_s + STALL_LIMIT_S
+        if self._loop.time() < due_s:
+            self._timer = self._loop.call_later(min(self._keep_alive_s, STALL_LIMIT_S), self._on_timer)
+        elif self._request.transport is not None:
+            self._request.transport.abort()
 
     async def _write_comment(self) -> None:
         try:

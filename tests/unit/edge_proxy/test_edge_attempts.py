@@ -125,5 +125,5 @@ def test_trouble_with_our_key_never_looks_like_the_callers() -> None:
 
 @pytest.mark.parametrize(("told", "helps"), [("false", False), ("true", True), (None, True)])
 def test_another_attempt_is_made_unless_the_adapter_says_it_cannot_help(told: str | None, helps: bool) -> None:
-    facts = {} if told is None else {"retryable_elsewhere": told}
+    facts: dict[str, Any] = {} if told is None else {"retryable_elsewhere": told}
     assert another_may_help(FailedAttempt("p", "P", "a/a", provider_failure(**facts))) is helps

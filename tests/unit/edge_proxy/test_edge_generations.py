@@ -1,6 +1,8 @@
 """The story of a request when the caller stays: replies, fallback, money, and what is recorded."""
 
+import asyncio
 from decimal import Decimal
+from typing import Any
 
 import orjson
 import pytest
@@ -19,6 +21,7 @@ from tests.testkit.edge_proxy import (
     planned,
     provider_failure,
     result,
+    until,
 )
 
 GONE = unavailable("provider_adapter")
@@ -68,12 +71,11 @@ async def test_last_bytes_go_out_only_after_the_record_is_durable(edge: Edge) ->
 
 async def test_reply_that_does_not_stream_waits_until_the_record_is_durable(edge: Edge) -> None:
     edge.adapter.will(result(), end())
-    edge.usage_log.gate = Gate()
-    reply = edge.leftovers.spawn(_ignored(edge))
-    while not edge.usage_log.gate.reached:
-        await _turn()
+    gate = edge.usage_log.gate = Gate()
+    reply = asyncio.ensure_future(edge.complete())
+    await until(lambda: gate.reached)
     assert not reply.done()
-    edge.usage_log.gate.open()
+    gate.open()
     await reply
     assert edge.journal == ["durable"]
 
@@ -234,7 +236,7 @@ async def test_absurd_usage_goes_to_review_and_costs_nothing(edge: Edge) -> None
     ],
 )
 async def test_usage_that_contradicts_itself_goes_to_review_and_the_caller_gets_the_reply(
-    edge: Edge, prompt: int, completion: int, parts: dict[str, int]
+    edge: Edge, prompt: int, completion: int, parts: dict[str, Any]
 ) -> None:
     edge.adapter.will(result(), end(prompt, completion, **parts))
     assert (await edge.complete())["usage"]["cost"] == 0
@@ -351,13 +353,3 @@ async def test_model_names_with_quotes_and_accents_stay_valid_json(edge: Edge) -
     edge.adapter.will(chunks("a"), end())
     await edge.stream()
     assert edge.sink.chunks[-1]["provider"] == name
-
-
-async def _ignored(edge: Edge) -> None:
-    await edge.complete()
-
-
-async def _turn() -> None:
-    import asyncio
-
-    await asyncio.sleep(0)

@@ -9,6 +9,7 @@ from switchyard.events.v1 import usage_recorded_pb2 as events
 
 from libs.errors import unavailable
 from libs.tokens import TokenCounter
+from services.edge_proxy.http import sse
 from tests.testkit.edge_http import HttpDoor, Limits, open_door, raw_chat
 from tests.testkit.edge_proxy import Gate, chat_body, chunks, end, provider_failure, until
 
@@ -144,6 +145,20 @@ async def test_caller_who_leaves_during_comments_is_noticed_and_pays_nothing(
         record = await door.edge.only_record()
     assert (record.outcome, record.cost_nano_usd) == (events.OUTCOME_CANCELLED, 0)
     assert not [entry for entry in caplog.records if entry.levelno >= logging.WARNING]
+
+
+async def test_caller_who_does_not_read_for_too_long_is_let_go(
+    counter: TokenCounter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sse, "STALL_LIMIT_S", 0.2)
+    async with open_door(counter, QUICK) as door:
+        door.edge.adapter.will(*[chunks("x" * 1_000_000) for _ in range(30)], end())
+        _, writer = await door.connect()
+        writer.write(raw_chat(chat_body(stream=True)))
+        await until(lambda: door.edge.usage_log.events)
+        record = await door.edge.only_record()
+        assert (record.outcome, door.edge.adapter.calls[0].cancelled) == (events.OUTCOME_CANCELLED, True)
+        writer.close()
 
 
 async def test_caller_who_does_not_read_gets_no_pile_of_comments(counter: TokenCounter) -> None:

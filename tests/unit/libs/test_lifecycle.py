@@ -4,7 +4,6 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -33,7 +32,7 @@ from libs.settings import ServingSettings
 class Models(RouterServiceServicer):
     """Answers at once."""
 
-    async def ListModels(self, request: Any, context: Any) -> ListModelsResponse:
+    async def ListModels(self, request: Any, context: Any) -> ListModelsResponse:  # noqa: N802 (name of the proto)
         return ListModelsResponse(etag="here")
 
 
@@ -69,7 +68,11 @@ class Running:
 
 
 def service(background: dict[str, Background] | None = None, **changes: Any) -> Service:
-    add: Callable[[Any], None] = lambda table: add_RouterServiceServicer_to_server(Models(), table)  # noqa: E731
+    models = Models()  # type: ignore[abstract]  # the rest is never called
+
+    def add(table: Any) -> None:
+        add_RouterServiceServicer_to_server(models, table)
+
     return Service("example", **{"add_servicers": add, "background": background or {}, **changes})
 
 
@@ -125,7 +128,7 @@ async def test_stopping_says_not_ready_then_ends_consumers_then_the_rpc_server(
             async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{ops_port}/readyz") as reply:
                 seen.append(f"ready {reply.status} {(await reply.json()).get('for')}")
             async with grpc.aio.insecure_channel(f"127.0.0.1:{rpc_port}") as channel:
-                check = channel.unary_unary("/grpc.health.v1.Health/Check")
+                check: Any = channel.unary_unary("/grpc.health.v1.Health/Check")
                 seen.append("health serving" if await check(b"") == b"\x08\x01" else "health not serving")
                 seen.append((await RouterServiceStub(channel).ListModels(ListModelsRequest(), timeout=5)).etag)
 
@@ -195,10 +198,13 @@ async def test_block_that_fails_still_ends_the_background_work() -> None:
         finally:
             ended.append(True)
 
-    with pytest.raises(RuntimeError, match="in the block"):
+    async def block() -> None:
         async with running({"consumer": consumer}):
             await asyncio.sleep(0)
             raise RuntimeError("in the block")
+
+    with pytest.raises(RuntimeError, match="in the block"):
+        await block()
     assert ended == [True]
 
 

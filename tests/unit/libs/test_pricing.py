@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.money import NanoUsdPerMillion, cost
-from libs.pricing import FREE, Prices, Units, charge
+from libs.pricing import FREE, Prices, Tier, Units, charge
 
 counts = st.integers(0, 10**7)
 price = st.integers(0, 10**12)
@@ -30,7 +30,7 @@ def test_equal_prices_make_one_line_whatever_the_parts(
     assert whole.prompt == cost(units.prompt_tokens, NanoUsdPerMillion(prompt))
 
 
-@given(some_units(), st.builds(Prices, price, price, price, price, price, price))
+@given(some_units(), st.builds(Prices, price, price, price, price, price, price, st.just(())))
 def test_every_token_is_charged_once_in_its_own_class(units: Units, prices: Prices) -> None:
     plain = units.prompt_tokens - units.cache_read_tokens - units.cache_write_tokens
     exact_prompt = (
@@ -56,6 +56,25 @@ def test_cached_and_reasoning_tokens_at_no_price_leave_the_rest(units: Units) ->
     assert lines.completion == units.completion_tokens - units.reasoning_tokens
 
 
+@given(some_units(), price, price, price, price)
+def test_long_prompt_is_charged_whole_at_the_prices_of_its_tier(
+    units: Units, prompt: int, completion: int, long_prompt: int, long_completion: int
+) -> None:
+    tier = Tier(units.prompt_tokens, long_prompt, long_completion)
+    prices = Prices(prompt, completion, 7, tiers=(tier,))
+    longer = units._replace(prompt_tokens=units.prompt_tokens + 1)
+    assert charge(units, prices) == charge(units, Prices(prompt, completion, 7))
+    assert charge(longer, prices) == charge(longer, Prices(long_prompt, long_completion, 7))
+
+
+def test_price_that_a_tier_does_not_name_stays_and_the_last_tier_that_holds_counts() -> None:
+    tiers = (Tier(100, prompt=2 * 10**6, cache_read=10**6), Tier(200, prompt=3 * 10**6))
+    prices = Prices(10**6, 5 * 10**6, cache_read=0, tiers=tiers)
+    assert charge(Units(150, 1, cache_read_tokens=50), prices).prompt == 100 * 2 + 50
+    assert charge(Units(250, 1, cache_read_tokens=50), prices).prompt == 200 * 3 + 50
+    assert charge(Units(250, 1), prices).completion == 5
+
+
 def test_free_prices_cost_nothing() -> None:
     assert charge(Units(10, 10, 1, 1, 1), Prices(0, 0)) == FREE
 
@@ -68,5 +87,5 @@ def test_free_prices_cost_nothing() -> None:
     ],
 )  # fmt: skip
 def test_counts_that_contradict_each_other_are_errors(units: Units) -> None:
-    with pytest.raises(ValueError, match="exceed|negative|int64"):
+    with pytest.raises(ValueError, match=r"exceed|negative|int64"):
         charge(units, Prices(1_500_000, 1_500_000))

@@ -1,0 +1,83 @@
+"""What a person sets to start, and which upstream that makes."""
+
+from pathlib import Path
+
+import pytest
+
+from libs.settings import SettingsError, load, masked
+from services.launch.settings import LaunchSettings, environment
+from services.launch.upstream import UpstreamKind, choose_upstream
+
+NAMES = ("PORT", "REPLICAS", "SWITCHYARD_PORT", "SWITCHYARD_DATA_DIR", "SWITCHYARD_UPSTREAM_BASE_URL")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_defaults_need_nothing() -> None:
+    settings = load(LaunchSettings)
+    assert (settings.port, settings.data_dir, settings.replicas) == (8080, Path("var"), "")
+    assert settings.bootstrap_credit == 100 * 10**9
+
+
+def test_everything_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "PORT": "0", "REPLICAS": "router=2", "SWITCHYARD_DATA_DIR": "/x", "SWITCHYARD_BOOTSTRAP_CREDIT_USD": "0.5",
+        "SWITCHYARD_UPSTREAM_BASE_URL": "http://127.0.0.1:1/v1", "SWITCHYARD_UPSTREAM_API_KEY": "hunter2",
+        "SWITCHYARD_TELEMETRY__LOG_LEVEL": "ERROR",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    settings = load(LaunchSettings)
+    assert (settings.port, settings.replicas, settings.data_dir) == (0, "router=2", Path("/x"))
+    assert settings.bootstrap_credit == 5 * 10**8
+    assert settings.telemetry.log_level == "ERROR"
+    assert "hunter2" not in masked(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "65536"), ("PORT", "x"), ("SWITCHYARD_BOOTSTRAP_CREDIT_USD", "-1"),
+        ("SWITCHYARD_BOOTSTRAP_CREDIT_USD", "a lot"), ("SWITCHYARD_EVENT_LOOP", "trio"),
+    ],
+)  # fmt: skip
+def test_bad_value_is_an_error_that_names_it(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=name):
+        load(LaunchSettings)
+
+
+def test_names_of_services_are_left_to_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWITCHYARD_ROUTER_OFFER", "simulator")
+    assert load(LaunchSettings).port == 8080
+
+
+def test_children_get_the_environment_without_what_only_the_launcher_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "1")
+    monkeypatch.setenv("REPLICAS", "router=2")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-x")
+    given = environment()
+    assert "PORT" not in given
+    assert "REPLICAS" not in given
+    assert given["OPENAI_API_KEY"] == "sk-x"
+
+
+@pytest.mark.parametrize(
+    ("base_url", "credentials", "kind", "providers"),
+    [
+        (None, {}, UpstreamKind.SIMULATOR, ()),
+        ("", {}, UpstreamKind.SIMULATOR, ()),
+        (None, {"openai": "k", "groq": "k"}, UpstreamKind.CREDENTIALS, ("groq", "openai")),
+        ("http://x", {}, UpstreamKind.OWN_SERVER, ()),
+        ("http://x", {"openai": "k"}, UpstreamKind.OWN_SERVER, ()),
+    ],
+)
+def test_simulator_stands_in_only_when_nothing_real_was_given(
+    base_url: str | None, credentials: dict[str, str], kind: UpstreamKind, providers: tuple[str, ...]
+) -> None:
+    settings = LaunchSettings(upstream_base_url=base_url)
+    upstream = choose_upstream(settings, credentials)
+    assert (upstream.kind, upstream.providers) == (kind, providers)
