@@ -4,9 +4,11 @@ Owns the format. Does not decide what is worth a line. Invariant: `extra={"data"
 prompts, completions or keys.
 """
 
+import asyncio
 import json
 import logging
 import sys
+from contextlib import nullcontext
 from typing import TextIO
 
 import orjson
@@ -42,9 +44,36 @@ class JsonFormatter(logging.Formatter):
             )
 
 
+class TurnHandler(logging.StreamHandler[TextIO]):
+    """Writes the lines of one turn of the event loop together; without a loop, and from warnings on, at once."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._waiting: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._waiting.append(self.format(record))
+            if record.levelno >= logging.WARNING:
+                self.flush()
+            elif len(self._waiting) == 1:
+                asyncio.get_running_loop().call_soon(self.flush)
+        except RuntimeError:  # no loop runs in this thread
+            self.flush()
+        except Exception:  # noqa: BLE001 (a line that cannot be written must not end what it is about)
+            self.handleError(record)
+
+    def flush(self) -> None:
+        with self.lock or nullcontext():
+            lines, self._waiting = self._waiting, []
+            if lines:
+                self.stream.write("\n".join([*lines, ""]))
+            super().flush()
+
+
 def set_up_logs(service: str, level: str, stream: TextIO | None = None) -> None:
     """Points the root logger at one stream. Call once, in main."""
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = TurnHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter(service))
     root = logging.getLogger()
     for old in root.handlers[:]:

@@ -9,6 +9,17 @@ from typing import NamedTuple
 from libs.money import MAX_NANO_USD, NanoUsd, NanoUsdPerMillion, cost
 
 
+class Tier(NamedTuple):
+    """Prices of a generation whose prompt has more than so many tokens. None: as without the tier."""
+
+    min_prompt_tokens: int
+    prompt: int | None = None
+    completion: int | None = None
+    cache_read: int | None = None
+    cache_write: int | None = None
+    reasoning: int | None = None
+
+
 class Prices(NamedTuple):
     """Nano-USD per million units. None inherits: cache classes from `prompt`, reasoning from `completion`."""
 
@@ -18,6 +29,8 @@ class Prices(NamedTuple):
     cache_read: int | None = None
     cache_write: int | None = None
     reasoning: int | None = None
+    tiers: tuple[Tier, ...] = ()
+    """By rising bound; of those that hold, the last one's word counts for each price (reference behaviour-facts §6)."""
 
 
 class Units(NamedTuple):
@@ -42,7 +55,18 @@ class Charge(NamedTuple):
         return NanoUsd(self.prompt + self.completion + self.request)
 
 
+_TIERED = frozenset(Tier._fields) - {"min_prompt_tokens"}
+
 FREE = Charge(NanoUsd(0), NanoUsd(0), NanoUsd(0))
+
+
+def prices_at(prices: Prices, prompt_tokens: int) -> Prices:
+    """The prices that hold for a prompt of this size."""
+    for tier in prices.tiers:
+        if prompt_tokens > tier.min_prompt_tokens:
+            given = {name: price for name, price in tier._asdict().items() if price is not None and name in _TIERED}
+            prices = prices._replace(**given)
+    return prices
 
 
 def charge(units: Units, prices: Prices) -> Charge:
@@ -53,6 +77,8 @@ def charge(units: Units, prices: Prices) -> Charge:
     """
     plain_prompt = units.prompt_tokens - units.cache_read_tokens - units.cache_write_tokens
     plain_completion = units.completion_tokens - units.reasoning_tokens
+    if prices.tiers:
+        prices = prices_at(prices, units.prompt_tokens)
     if plain_prompt < 0 or plain_completion < 0:
         raise ValueError("parts of a token total exceed it")
     cache_read = prices.prompt if prices.cache_read is None else prices.cache_read

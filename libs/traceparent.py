@@ -4,14 +4,15 @@ Owns the `traceparent` format. Does not own tracers or exporters (libs/telemetry
 alone. Invariant: what is malformed is as if absent.
 """
 
+import os
 import re
-import secrets
 
 from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, TraceFlags, get_current_span, set_span_in_context
 
 TRACEPARENT = "traceparent"
 _FORMAT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+_SPAN_BITS = (1 << 64) - 1
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 
 
@@ -37,9 +38,8 @@ def current_traceparent() -> str | None:
 
 def new_span_context(trace_id: int | None = None) -> SpanContext:
     """A context of our own making, for when no tracer makes one."""
-    return SpanContext(
-        trace_id or secrets.randbits(128) | 1, secrets.randbits(64) | 1, is_remote=False, trace_flags=_SAMPLED
-    )
+    number = int.from_bytes(os.urandom(24), "big")
+    return SpanContext(trace_id or number >> 64 | 1, number & _SPAN_BITS | 1, is_remote=False, trace_flags=_SAMPLED)
 
 
 def context_of(span: SpanContext | Span) -> Context:

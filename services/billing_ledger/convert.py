@@ -7,7 +7,7 @@ Invariant: what passes here has bounded texts without control characters, and no
 from collections.abc import Sequence
 
 from google.protobuf.message import DecodeError
-from switchyard.common.v1.price_pb2 import PriceSnapshot
+from switchyard.common.v1.price_pb2 import PriceSnapshot, PriceTier
 from switchyard.common.v1.usage_pb2 import TokenUsage
 from switchyard.events.v1.usage_recorded_pb2 import (
     OUTCOME_CANCELLED,
@@ -20,7 +20,7 @@ from switchyard.ledger.v1 import ledger_pb2 as pb
 
 from libs.bus.port import Delivered, Rejected
 from libs.errors import AppError, Kind
-from libs.pricing import Prices, Units
+from libs.pricing import Prices, Tier, Units
 from services.billing_ledger.core.admission import HoldDecision, HoldWish
 from services.billing_ledger.core.books import counter_book
 from services.billing_ledger.core.settlements import (
@@ -200,4 +200,16 @@ def _prices(price: PriceSnapshot) -> Prices:
         price.cache_read if price.HasField("cache_read") else None,
         price.cache_write if price.HasField("cache_write") else None,
         price.reasoning if price.HasField("reasoning") else None,
+        tuple(_tier(one) for one in price.tiers) if price.tiers else (),
+    )
+
+
+def _tier(tier: PriceTier) -> Tier:
+    return Tier(
+        tier.min_prompt_tokens,
+        tier.prompt if tier.HasField("prompt") else None,
+        tier.completion if tier.HasField("completion") else None,
+        tier.cache_read if tier.HasField("cache_read") else None,
+        tier.cache_write if tier.HasField("cache_write") else None,
+        tier.reasoning if tier.HasField("reasoning") else None,
     )

@@ -63,12 +63,28 @@ class RouterClient:
     async def plan(self, request: routing_pb2.PlanRequest) -> routing_pb2.PlanResponse:
         return await _patiently(lambda timeout_s: self._stub.Plan(request, timeout=timeout_s), "router")
 
-    async def list_models(self) -> routing_pb2.ListModelsResponse:
-        return await self._stub.ListModels(routing_pb2.ListModelsRequest(), timeout=WAIT_S)
+    async def list_models(self, request: routing_pb2.ListModelsRequest) -> routing_pb2.ListModelsResponse:
+        return await self._stub.ListModels(request, timeout=WAIT_S)
+
+    async def count_models(self, wanted: routing_pb2.ModelFilter) -> int:
+        answer = await self._stub.CountModels(routing_pb2.CountModelsRequest(filter=wanted), timeout=WAIT_S)
+        return answer.count
+
+    async def model(self, model: str) -> bytes:
+        answer = await self._stub.GetModel(routing_pb2.GetModelRequest(model=model), timeout=WAIT_S)
+        return answer.json
 
     async def model_endpoints(self, model: str) -> bytes:
         request = routing_pb2.GetModelEndpointsRequest(model=model)
         answer = await self._stub.GetModelEndpoints(request, timeout=WAIT_S)
+        return answer.json
+
+    async def zdr_endpoints(self) -> bytes:
+        answer = await self._stub.ListZdrEndpoints(routing_pb2.ListZdrEndpointsRequest(), timeout=WAIT_S)
+        return answer.json
+
+    async def providers(self) -> bytes:
+        answer = await self._stub.ListProviders(routing_pb2.ListProvidersRequest(), timeout=WAIT_S)
         return answer.json
 
 

@@ -73,18 +73,23 @@ def hold_request(
     generation_id: str, key: Key, request: ChatRequest, plan: routing.PlanResponse, owner: str
 ) -> HoldRequest:
     """The dearest planned attempt's price × (estimated prompt, `max_tokens` or the endpoint's output limit)."""
-    fixed = token_price = tokens = 0
+    prompt_tokens = request.prompt_tokens
+    prompt_price = token_price = request_price = tokens = 0
     for attempt in plan.attempts:
         price = attempt.price
-        prompt_price = max(price.prompt, price.cache_write if price.HasField("cache_write") else 0)
-        prompt = cost(request.prompt_tokens, NanoUsdPerMillion(prompt_price))
-        fixed = max(fixed, prompt + cost(1, NanoUsdPerMillion(price.request)))
-        completion_price = max(price.completion, price.reasoning if price.HasField("reasoning") else 0)
-        token_price = max(token_price, completion_price)
+        # A price that is absent reads as 0 here: it inherits one that is counted already.
+        prompt_price = max(prompt_price, price.prompt, price.cache_write)
+        token_price = max(token_price, price.completion, price.reasoning)
+        request_price = max(request_price, price.request)
+        for tier in price.tiers:
+            # A prompt may turn out a quarter longer than estimated, and then be in this tier.
+            if prompt_tokens * 5 > tier.min_prompt_tokens * 4:
+                prompt_price = max(prompt_price, tier.prompt, tier.cache_write)
+                token_price = max(token_price, tier.completion, tier.reasoning)
         if request.max_tokens is None:
-            room = max(attempt.context_length - request.prompt_tokens, 1)
-            limit = attempt.max_completion_tokens or room
-            tokens = max(tokens, min(limit, room))
+            room = max(attempt.context_length - prompt_tokens, 1)
+            tokens = max(tokens, min(attempt.max_completion_tokens or room, room))
+    fixed = cost(prompt_tokens, NanoUsdPerMillion(prompt_price)) + cost(1, NanoUsdPerMillion(request_price))
     asked = request.max_tokens if request.max_tokens is not None else tokens
     wanted = asked * request.choices
     return HoldRequest(

@@ -6,6 +6,7 @@ Invariant: a generation is recorded at most once.
 
 from dataclasses import dataclass, field
 
+from switchyard.common.v1.price_pb2 import PriceTier
 from switchyard.common.v1.usage_pb2 import (
     USAGE_SOURCE_COUNTED,
     USAGE_SOURCE_NONE,
@@ -18,7 +19,7 @@ from switchyard.keys.v1.keys_pb2 import Key
 from switchyard.provider.v1.provider_pb2 import End
 from switchyard.routing.v1.routing_pb2 import Attempt, PlanResponse
 
-from libs.pricing import Prices
+from libs.pricing import Prices, Tier
 from services.edge_proxy.core.attempts import FailedAttempt
 from services.edge_proxy.core.chat_request import ChatRequest
 from services.edge_proxy.core.metering import NOTHING, Metered, Source
@@ -87,6 +88,18 @@ def prices_of(attempt: Attempt) -> Prices:
         price.cache_read if price.HasField("cache_read") else None,
         price.cache_write if price.HasField("cache_write") else None,
         price.reasoning if price.HasField("reasoning") else None,
+        tuple(_tier(one) for one in price.tiers) if price.tiers else (),
+    )
+
+
+def _tier(tier: PriceTier) -> Tier:
+    return Tier(
+        tier.min_prompt_tokens,
+        tier.prompt if tier.HasField("prompt") else None,
+        tier.completion if tier.HasField("completion") else None,
+        tier.cache_read if tier.HasField("cache_read") else None,
+        tier.cache_write if tier.HasField("cache_write") else None,
+        tier.reasoning if tier.HasField("reasoning") else None,
     )
 
 

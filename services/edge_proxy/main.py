@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import grpc
 from opentelemetry.trace import Tracer
+from switchyard.routing.v1.routing_pb2 import ModelFilter
 
 from libs.bus.kafka import KafkaEventLog
 from libs.bus.port import EventLog
@@ -148,7 +149,7 @@ def build(
 def _ready_check(router: RouterClient) -> Any:
     async def check() -> str | None:
         try:
-            await router.list_models()
+            await router.count_models(ModelFilter())
         except AppError:
             return "router"
         return None

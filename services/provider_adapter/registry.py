@@ -3,7 +3,7 @@
 Owns that choice. Does not know models, prices or accounts. Invariant: a credential is sent to the host it was set for
 and nowhere else.
 
-With a simulator every provider is called there. Without one, a provider with a credential of its own is called at its
+With a simulator every provider is called there, in its own format. Without one, a provider with a credential of its own is called at its
 own host; any other one at the operator's upstream, if there is one. The slug `upstream` is that upstream itself.
 """
 
@@ -20,6 +20,8 @@ UPSTREAM_SLUG = "upstream"
 _SIMULATOR_CREDENTIAL = "simulator"
 _OPENAI = "openai"
 _MOST_SIMULATED = 4096
+# The version in the path that a format's clients write; the simulator has the same.
+_SIMULATED_VERSIONS: Mapping[str, str] = {"gemini": "v1beta"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Registry:
         upstream_api_key: str = "",
     ) -> None:
         self._protocols = protocols
+        self._hosts = hosts
         self._simulator_base_url = simulator_base_url.rstrip("/") if simulator_base_url else None
         self._simulated: dict[str, Upstream] = {}
         self._own = {
@@ -86,7 +89,10 @@ class Registry:
     def _simulate(self, simulator_base_url: str, slug: str) -> Upstream:
         if not slug.replace("-", "").replace("_", "").replace(".", "").isalnum():
             raise ProviderFailedError(Failure(FailureClass.NOT_FOUND, message="Unknown provider."))
-        made = self._upstream(slug, f"{simulator_base_url}/{slug}/v1", _SIMULATOR_CREDENTIAL)
+        protocol_name = self._hosts[slug].protocol if slug in self._hosts else _OPENAI
+        version = _SIMULATED_VERSIONS.get(protocol_name, "v1")
+        base_url = f"{simulator_base_url}/{slug}/{version}"
+        made = self._upstream(slug, base_url, _SIMULATOR_CREDENTIAL, protocol_name)
         if len(self._simulated) < _MOST_SIMULATED:
             self._simulated[slug] = made
         return made
@@ -104,6 +110,6 @@ class Registry:
                 "User-Agent": "switchyard",
             }
         )
-        if credential:
+        if credential or protocol_name != _OPENAI:
             headers.update(protocol.headers(credential))
         return Upstream(slug, protocol, base_url.rstrip("/"), headers, credential, dialect)

@@ -12,6 +12,11 @@ from aiohttp import web
 from libs.clock import Clock, SystemClock
 from services.provider_simulator.core.catalogue import Catalogue, CatalogueError, parse_catalogue
 from services.provider_simulator.core.statistics import Statistics
+from services.provider_simulator.protocols.anthropic.messages_format import MessagesFormat
+from services.provider_simulator.protocols.anthropic.messages_format import routes as messages_routes
+from services.provider_simulator.protocols.gemini.content_format import ContentFormat
+from services.provider_simulator.protocols.gemini.content_format import routes as content_routes
+from services.provider_simulator.protocols.native import NativeFormat, NativeServer
 from services.provider_simulator.protocols.openai.chat_server import ChatLimits, ChatServer
 from services.provider_simulator.protocols.openai.errors import RefusedError, error_headers, refusal_body
 from services.provider_simulator.settings import ProviderSimulatorSettings
@@ -29,7 +34,18 @@ def build(settings: ProviderSimulatorSettings, clock: Clock | None = None) -> we
     """
     statistics = Statistics()
     limits = ChatLimits(settings.require_bearer, settings.refuse_unknown_parameters, settings.request_limit_s)
-    chat = ChatServer(_read_catalogue(settings), statistics, TextCounter(), limits, clock or SystemClock())
+    catalogue, counter = _read_catalogue(settings), TextCounter()
+    chat = ChatServer(catalogue, statistics, counter, limits, clock or SystemClock())
+
+    def native(wire: NativeFormat) -> NativeServer:
+        return NativeServer(
+            wire,
+            catalogue,
+            statistics,
+            counter,
+            require_key=settings.require_bearer,
+            request_limit_s=settings.request_limit_s,
+        )
 
     async def stats(_: web.Request) -> web.Response:
         return web.Response(body=orjson.dumps(statistics.as_document()), content_type="application/json")
@@ -37,6 +53,8 @@ def build(settings: ProviderSimulatorSettings, clock: Clock | None = None) -> we
     app = web.Application(client_max_size=settings.max_body_bytes)
     app.add_routes([web.get("/sim/stats", stats), web.get("/healthz", _healthz)])
     app.add_routes(chat.routes())
+    app.add_routes(messages_routes(native(MessagesFormat())))
+    app.add_routes(content_routes(native(ContentFormat())))
     app.router.add_route("*", "/{path:.*}", _no_route)
     return app
 

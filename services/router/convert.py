@@ -7,14 +7,16 @@ endpoint and reason of a catalogue, and never changed afterwards.
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from switchyard.common.v1.price_pb2 import PriceSnapshot
+from switchyard.common.v1.price_pb2 import PriceSnapshot, PriceTier
 from switchyard.events.v1 import usage_recorded_pb2 as events
 from switchyard.routing.v1 import routing_pb2 as pb
 
-from services.router.core.catalogue import PARAMETERS, Catalogue, Endpoint, Price
+from services.router.core.catalogue import Catalogue, Endpoint, Price
 from services.router.core.health import verdict_of
+from services.router.core.listing import TEXT, ModelFilter
 from services.router.core.plan import Plan
 from services.router.core.ranking import Reason
+from services.router.core.vocabulary import CHAT, PARAMETERS
 from services.router.core.wishes import NO_PREFERENCES, Features, Preferences, Sort
 from services.router.ports import Outcome
 
@@ -26,6 +28,18 @@ _SORTS: Final[Mapping[int, Sort]] = {
 """`exacto` ranks by quality, of which nothing is known: the default order stands."""
 
 
+_OPTIONAL_BOUNDS: Final = (
+    "distillable",
+    "min_context_length",
+    "min_prompt_price",
+    "max_prompt_price",
+    "min_completion_price",
+    "max_completion_price",
+    "min_age_days",
+    "max_age_days",
+)
+
+
 def features_from_proto(message: pb.RequestFeatures) -> Features:
     return Features(
         message.prompt_tokens_estimate,
@@ -34,6 +48,7 @@ def features_from_proto(message: pb.RequestFeatures) -> Features:
         message.uses_response_format,
         PARAMETERS.intersection(message.parameters),
         frozenset(message.input_modalities),
+        message.operation or CHAT,
     )
 
 
@@ -61,6 +76,26 @@ def preferences_from_proto(request: pb.PlanRequest) -> Preferences:
 
 def _lower(names: Iterable[str]) -> frozenset[str]:
     return frozenset(name.lower() for name in names)
+
+
+def filter_from_proto(message: pb.ModelFilter) -> ModelFilter:
+    """`NO_FILTER` in value when nothing was asked for."""
+    bounds = {name: getattr(message, name) for name in _OPTIONAL_BOUNDS if message.HasField(name)}
+    return ModelFilter(
+        output_modalities=frozenset(message.output_modalities) or TEXT,
+        input_modalities=frozenset(message.input_modalities),
+        supported_parameters=frozenset(message.supported_parameters),
+        model_authors=_lower(message.model_authors),
+        providers=_lower(message.providers),
+        search=tuple(message.search.lower().split()),
+        architecture=message.architecture.lower(),
+        category=message.category,
+        region=message.region,
+        zdr=message.zdr,
+        bounds_unknown_figure=message.bounds_unknown_figure,
+        sort=message.sort,
+        **bounds,
+    )
 
 
 class PlanMessages:
@@ -109,6 +144,10 @@ def price_to_proto(price: Price) -> PriceSnapshot:
         cache_write=price.cache_write,
         reasoning=price.reasoning,
         version=price.version,
+        tiers=[
+            PriceTier(**{name: value for name, value in tier._asdict().items() if value is not None})
+            for tier in price.tiers
+        ],
     )
 
 

@@ -3,45 +3,44 @@
 Owns which catalogue is on offer now. Does not know messages. Invariant: a catalogue is swapped whole, between requests.
 """
 
-import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-
-import orjson
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
 
 from libs.clock import Clock
-from libs.errors import AppError, Kind, unavailable
+from libs.errors import unavailable
 from services.router.core.catalogue import Catalogue
 from services.router.core.health import Health
+from services.router.core.listing import ModelFilter
 from services.router.core.plan import Plan, make_plan
-from services.router.core.public_shapes import model_endpoints, models_list
 from services.router.core.wishes import Features, Preferences
 from services.router.ports import Outcome
+from services.router.shelf import Page, Reply, Shelf, make_shelf
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class OnOffer:
-    """One catalogue with its public list, ready to be sent."""
+class OfferDisplay:
+    """Shows what a rule leaves of a catalogue."""
 
-    catalogue: Catalogue
-    models_json: bytes
-    etag: str
-    endpoints_json: dict[str, bytes] = field(default_factory=dict)
-    """By model id, made when first asked for; at most one per model."""
+    def __init__(self, handlers: "RouterHandlers", rule: Callable[[Catalogue], Catalogue]) -> None:
+        self._handlers = handlers
+        self._rule = rule
+
+    async def show(self, catalogue: Catalogue) -> None:
+        """Makes it ready beside the loop."""
+        self._handlers.put(await asyncio.to_thread(lambda: make_shelf(self._rule(catalogue))))
 
 
 class RouterHandlers:
     def __init__(self, health: Health, clock: Clock) -> None:
         self._health = health
         self._clock = clock
-        self._on_offer: OnOffer | None = None
+        self._on_offer: Shelf | None = None
 
     @property
     def is_offering(self) -> bool:
         return self._on_offer is not None
 
     @property
-    def on_offer(self) -> OnOffer:
+    def on_offer(self) -> Shelf:
         """Raises AppError (unavailable) until the first catalogue is there."""
         if self._on_offer is None:
             raise unavailable("router", "The models on offer are not known yet. Please retry.")
@@ -49,9 +48,11 @@ class RouterHandlers:
 
     def offer(self, catalogue: Catalogue) -> None:
         """Puts another catalogue on offer."""
-        content = orjson.dumps(models_list(catalogue))
-        etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-        self._on_offer = OnOffer(catalogue, content, etag)
+        self.put(make_shelf(catalogue))
+
+    def put(self, shelf: Shelf) -> None:
+        """Puts what is ready on offer, between two requests."""
+        self._on_offer = shelf
 
     def plan(self, models: Sequence[str], features: Features, preferences: Preferences, seed: str) -> Plan:
         return make_plan(
@@ -63,16 +64,12 @@ class RouterHandlers:
             seed=seed,
         )
 
-    def endpoints_json(self, name: str) -> bytes:
-        """Raises AppError (missing) for a model that is not known."""
-        on_offer = self.on_offer
-        model = on_offer.catalogue.by_name.get(name)
-        if model is None:
-            raise AppError(Kind.MISSING, "MODEL_UNKNOWN", f"{name[:200]} is not a valid model ID")
-        ready = on_offer.endpoints_json.get(model.id)
-        if ready is None:
-            ready = on_offer.endpoints_json[model.id] = orjson.dumps(model_endpoints(model))
-        return ready
+    def list_models(self, wanted: ModelFilter, page: Page) -> Reply:
+        now_s = self._clock.now_ms() // 1000
+        return self.on_offer.list_models(wanted, page, now_s, self._health.snapshot(now_s))
+
+    def count_models(self, wanted: ModelFilter) -> int:
+        return self.on_offer.count_models(wanted, self._clock.now_ms() // 1000)
 
     def learn(self, outcomes: Iterable[Outcome]) -> None:
         """Takes in how attempts ended; those of a while ago too, as after a restart."""

@@ -6,6 +6,7 @@ Owns who gets what. Decides nothing.
 import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 
 from switchyard.provider.v1.provider_pb2_grpc import ProviderAdapterServiceStub
 from switchyard.routing.v1.routing_pb2 import TimeLimits
@@ -24,9 +25,11 @@ from services.router.catalogue_files import read_catalogue
 from services.router.consumers import UsageObserver
 from services.router.convert import PlanMessages
 from services.router.core.catalogue import Catalogue
+from services.router.core.fields import CatalogueError
 from services.router.core.health import Health
 from services.router.core.offer import Offer, offer_providers
-from services.router.handlers import RouterHandlers
+from services.router.handlers import OfferDisplay, RouterHandlers
+from services.router.keeper import CatalogueKeeper, Display, OverlayFolder
 from services.router.ports import UpstreamModels
 from services.router.server import RouterServicer
 from services.router.settings import RoutingSettings, Settings
@@ -47,8 +50,21 @@ def build(
     clock: Clock,
     metrics: Metrics,
 ) -> Service:
-    """The service on top of open resources; `upstream` is needed with offer=upstream alone."""
+    """The service on top of open resources; `upstream` is needed with offer=upstream alone.
+
+    Raises:
+        SettingsError: the providers are not known, or an overlay is wrong.
+    """
     handlers = RouterHandlers(Health(), clock)
+    keeper = CatalogueKeeper(
+        catalogue,
+        OverlayFolder(routing.overlay_dir),
+        clock,
+        drops_ended=routing.offer is Offer.CREDENTIALS,
+        interval_s=routing.overlay_interval_s,
+    )
+    catalogue = _first(keeper)
+    display: Display
     servicer = RouterServicer(handlers, PlanMessages(time_limits(routing)), metrics)
     background: dict[str, Background] = {"usage": UsageObserver(handlers, event_log, clock).run}
     if routing.offer is Offer.UPSTREAM:
@@ -56,10 +72,15 @@ def build(
             raise ValueError("offer=upstream needs someone to ask for its models")
         watcher = UpstreamWatcher(upstream, handlers, catalogue, routing.upstream_terms, routing.upstream_interval_s)
         background["upstream"] = watcher.run
-    elif routing.offer is Offer.CREDENTIALS:
-        handlers.offer(offer_providers(catalogue, known_providers(catalogue, routing.providers)))
+        display = watcher
     else:
-        handlers.offer(catalogue)
+        rule = _whole
+        if routing.offer is Offer.CREDENTIALS:
+            known_providers(catalogue, routing.providers)
+            rule = partial(offer_providers, slugs=routing.providers)
+        display = OfferDisplay(handlers, rule)
+        handlers.offer(rule(catalogue))
+    background["catalogue"] = partial(keeper.run, display)
 
     async def check() -> str | None:
         return None if handlers.is_offering else "provider_adapter"
@@ -70,6 +91,18 @@ def build(
         background=background,
         check=check,
     )
+
+
+def _first(keeper: CatalogueKeeper) -> Catalogue:
+    try:
+        return keeper.load()
+    except CatalogueError as error:
+        raise SettingsError(f"overlay: {error}") from None
+
+
+def _whole(catalogue: Catalogue) -> Catalogue:
+    """The simulator stands in for every endpoint."""
+    return catalogue
 
 
 def known_providers(catalogue: Catalogue, slugs: Sequence[str]) -> frozenset[str]:

@@ -9,6 +9,7 @@ from switchyard.routing.v1.routing_pb2_grpc import RouterServiceServicer
 from libs.metrics import Metrics
 from services.router import convert
 from services.router.handlers import RouterHandlers
+from services.router.shelf import Page
 
 
 class RouterServicer(RouterServiceServicer):
@@ -30,10 +31,25 @@ class RouterServicer(RouterServiceServicer):
         return response
 
     async def ListModels(self, request: pb.ListModelsRequest, context: Any) -> pb.ListModelsResponse:
-        on_offer = self._handlers.on_offer
-        return pb.ListModelsResponse(json=on_offer.models_json, etag=on_offer.etag)
+        wanted = convert.filter_from_proto(request.filter)
+        reply = self._handlers.list_models(wanted, Page(request.offset, request.limit, request.link))
+        if reply.etag == request.if_none_match:
+            return pb.ListModelsResponse(etag=reply.etag, not_modified=True)
+        return pb.ListModelsResponse(json=reply.json, etag=reply.etag)
+
+    async def CountModels(self, request: pb.CountModelsRequest, context: Any) -> pb.CountModelsResponse:
+        return pb.CountModelsResponse(count=self._handlers.count_models(convert.filter_from_proto(request.filter)))
+
+    async def GetModel(self, request: pb.GetModelRequest, context: Any) -> pb.GetModelResponse:
+        return pb.GetModelResponse(json=self._handlers.on_offer.model_json(request.model))
 
     async def GetModelEndpoints(
         self, request: pb.GetModelEndpointsRequest, context: Any
     ) -> pb.GetModelEndpointsResponse:
-        return pb.GetModelEndpointsResponse(json=self._handlers.endpoints_json(request.model))
+        return pb.GetModelEndpointsResponse(json=self._handlers.on_offer.model_endpoints_json(request.model))
+
+    async def ListZdrEndpoints(self, request: pb.ListZdrEndpointsRequest, context: Any) -> pb.ListZdrEndpointsResponse:
+        return pb.ListZdrEndpointsResponse(json=self._handlers.on_offer.zdr_json)
+
+    async def ListProviders(self, request: pb.ListProvidersRequest, context: Any) -> pb.ListProvidersResponse:
+        return pb.ListProvidersResponse(json=self._handlers.on_offer.providers_json)

@@ -1,5 +1,6 @@
 """Settings of the router, read from `SWITCHYARD_ROUTER_…`."""
 
+from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -28,6 +29,8 @@ class RoutingSettings(BaseModel):
     providers: _Names = Field(
         default=(), description="with offer=credentials: slugs of the providers, separated by commas"
     )
+    overlay_dir: Path | None = Field(default=None, description="folder of JSON files that change the catalogue")
+    overlay_interval_s: float = Field(default=2.0, gt=0, le=3600, description="seconds between looks at that folder")
     upstream_interval_s: float = Field(
         default=30.0, ge=1, le=3600, description="seconds between looks at the upstream's models"
     )
@@ -71,6 +74,14 @@ class RoutingSettings(BaseModel):
             completion=NanoUsdPerMillion(parse_usd(self.upstream_completion_usd_per_mtok)),
             context_length=self.upstream_context_length,
         )
+
+
+class OverlaySettings(ServiceSettings):
+    """What the catalogue alone needs: for checks of it, and for shapes that set the rest themselves."""
+
+    model_config = SettingsConfigDict(env_prefix="SWITCHYARD_ROUTER_", extra="ignore")
+
+    overlay_dir: Path | None = Field(default=None, description="folder of JSON files that change the catalogue")
 
 
 class Settings(RoutingSettings, ServiceSettings):

@@ -69,6 +69,14 @@ class UpstreamWatcher:
                 delays = repeat(self._interval_s)
             await asyncio.sleep(next(delays))
 
+    async def show(self, catalogue: Catalogue) -> None:
+        """Offers the same models of another catalogue."""
+        self._catalogue = catalogue
+        if self._seen is not None:
+            self._handlers.offer(offer_upstream(catalogue, self._seen, self._terms))
+        elif self._handlers.is_offering:
+            self._handlers.offer(catalogue)
+
     async def refresh(self) -> None:
         """Asks once, and changes the offer if the answer is new."""
         try:

@@ -95,7 +95,7 @@ async def test_200_at_once_on_credit_for_10_serves_what_credit_allows(kind: str,
 
 async def _check_credit_for_10(apis: list[Api]) -> None:
     """The pinned endpoint and the pinned length make every hold equal; slow replies keep all holds open at once."""
-    fields: dict[str, Any] = {"max_tokens": 16, "provider": {"order": ["deepinfra"], "allow_fallbacks": False}}
+    fields: dict[str, Any] = {"max_tokens": 16, "provider": {"order": ["deepinfra/turbo"], "allow_fallbacks": False}}
     prompt = "Hello [[sim tokens=16 ttft_ms=3000]]"
     one = await apis[0].chat(prompt.replace("3000", "1"), **fields)
     assert one.status == 200, one.body

@@ -53,6 +53,11 @@ def build_application(
         [
             web.post(f"{PREFIX}/chat/completions", chat.post),
             web.get(f"{PREFIX}/models", catalogue.models),
+            web.get(f"{PREFIX}/models/count", catalogue.count),
+            web.get(f"{PREFIX}/models/user", catalogue.user_models),
+            web.get(f"{PREFIX}/embeddings/models", catalogue.embedding_models),
+            web.get(f"{PREFIX}/endpoints/zdr", catalogue.zdr_endpoints),
+            web.get(f"{PREFIX}/providers", catalogue.providers),
             web.get(f"{PREFIX}/models/{{author}}/{{slug}}/endpoints", catalogue.endpoints),
             web.get(f"{PREFIX}/models/{{author}}/{{slug}}", catalogue.model),
             web.get(f"{PREFIX}/model/{{author}}/{{slug}}", catalogue.model),

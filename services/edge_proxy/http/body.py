@@ -28,6 +28,11 @@ async def read_body(request: web.Request, limits: BodyLimits) -> bytes:
     if length is not None and length > limits.max_bytes:
         raise _too_large(limits)
     content = request.content
+    if content.is_eof() and content.exception() is None:  # it came with its head, as most do
+        body: bytes = content.read_nowait()
+        if len(body) > limits.max_bytes:
+            raise _too_large(limits)
+        return body
     pieces: list[bytes] = []
     size = 0
     try:

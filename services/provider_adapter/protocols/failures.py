@@ -80,6 +80,7 @@ class Failure:
         retry_after_s: the provider's own hint.
         phase: of time-outs and broken connections.
         elsewhere: overrides the class's word on whether another endpoint may succeed.
+        again: the provider's own word on whether the same request may be sent to it again.
     """
 
     failure_class: FailureClass
@@ -89,6 +90,7 @@ class Failure:
     retry_after_s: float | None = None
     phase: Phase | None = None
     elsewhere: bool | None = None
+    again: bool | None = None
 
     def to_error(self, *, after_first_chunk: bool = False, secret: str = "") -> AppError:
         """The error as it leaves this service; `secret` is the credential in use, which must not come along."""
@@ -106,6 +108,8 @@ class Failure:
             metadata["provider_code"] = scrub(self.code, secret)[:_PROVIDER_CODE_LENGTH]
         if self.retry_after_s is not None:
             metadata["retry_after_s"] = f"{self.retry_after_s:g}"
+        if self.again is not None:
+            metadata["provider_says_again"] = "true" if self.again else "false"
         if self.phase is not None:
             metadata["phase"] = str(self.phase)
         kind = Kind.UNPROCESSABLE if self.status == 422 and meaning.kind is Kind.INVALID else meaning.kind

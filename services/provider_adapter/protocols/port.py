@@ -36,11 +36,16 @@ class Attempt:
 
 
 class Prepared(NamedTuple):
-    """A request ready to be sent: `path` is appended to the provider's base URL."""
+    """A request ready to be sent: `path` is appended to the provider's base URL.
+
+    Attributes:
+        answer_tool: the name of a tool whose input is the answer, where a format has no other way to structured output.
+    """
 
     path: str
     body: bytes
     hide_reasoning: bool = False
+    answer_tool: str = ""
 
 
 class Usage(NamedTuple):

@@ -4,57 +4,28 @@ Owns the types. Does not read files (loading.py does) and does not decide who ma
 Invariant: a catalogue never changes; a change is another catalogue.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from libs.money import NanoUsdPerMillion
-
-PARAMETERS = frozenset(
-    {
-        "frequency_penalty",
-        "include_reasoning",
-        "logit_bias",
-        "logprobs",
-        "max_completion_tokens",
-        "max_tokens",
-        "min_p",
-        "parallel_tool_calls",
-        "prediction",
-        "presence_penalty",
-        "reasoning",
-        "reasoning_effort",
-        "repetition_penalty",
-        "response_format",
-        "seed",
-        "stop",
-        "structured_outputs",
-        "temperature",
-        "tool_choice",
-        "tools",
-        "top_a",
-        "top_k",
-        "top_logprobs",
-        "top_p",
-        "verbosity",
-        "web_search_options",
-    }
-)
-"""Names an endpoint may be asked to support (reference api-facts §4); other names in a request are not parameters."""
+from libs.pricing import Tier
+from services.router.core.vocabulary import CALLABLE_KINDS, CHAT, SERVES_CHAT
 
 _FREE = NanoUsdPerMillion(0)
-
-QUANTIZATIONS = frozenset(
-    {"int4", "int8", "fp4", "mxfp4", "nvfp4", "fp6", "fp8", "mxfp8", "fp16", "bf16", "fp32", "unknown"}
-)
-INPUT_MODALITIES = frozenset({"text", "image", "file", "audio", "video"})
-OUTPUT_MODALITIES = frozenset(
-    {"text", "image", "embeddings", "audio", "video", "rerank", "speech", "transcription"},
-)
+_VERSION = re.compile(r"(?<![0-9])[0-9]{1,2}(\.[0-9]{1,2})?(?![0-9])")
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """In nano-USD per million units. Absent ones inherit: cache prices from `prompt`, reasoning from `completion`."""
+    """In nano-USD per million units. Absent ones inherit: cache prices from `prompt`, reasoning from `completion`.
+
+    Attributes:
+        tiers: other prices for long prompts, by rising bound.
+        others: prices of what we show but do not bill, by their public names; what they are for is not accepted.
+        version: names the catalogue that says so.
+    """
 
     prompt: NanoUsdPerMillion
     completion: NanoUsdPerMillion
@@ -63,7 +34,8 @@ class Price:
     cache_write: NanoUsdPerMillion | None = None
     reasoning: NanoUsdPerMillion | None = None
     version: str = ""
-    """Names the catalogue that says so."""
+    tiers: tuple[Tier, ...] = ()
+    others: tuple[tuple[str, NanoUsdPerMillion], ...] = ()
 
     @property
     def blend(self) -> int:
@@ -73,7 +45,7 @@ class Price:
     @property
     def is_free(self) -> bool:
         return not (self.prompt or self.completion or self.request) and not (
-            self.cache_read or self.cache_write or self.reasoning
+            self.cache_read or self.cache_write or self.reasoning or any(tier.prompt for tier in self.tiers)
         )
 
 
@@ -84,6 +56,11 @@ class Provider:
     Attributes:
         collects_data: keeps prompts or trains on them, or does not say that it does not.
         zero_data_retention: keeps nothing, by default and for everyone.
+        kind: lab, cloud, inference and private ones are called directly; aggregator, subscription and local are known
+            by name alone.
+        protocol: the wire format that its endpoints speak unless they say otherwise.
+        parent: names of the provider it is a part of; whoever names that one means this one too.
+        trains_on_free: trains on what it serves for nothing.
     """
 
     slug: str
@@ -91,6 +68,19 @@ class Provider:
     aliases: tuple[str, ...] = ()
     collects_data: bool = True
     zero_data_retention: bool = False
+    kind: str = "inference"
+    protocol: str = "openai"
+    parent: tuple[str, ...] = ()
+    region: str = ""
+    headquarters: str = ""
+    trains_on_free: bool = False
+    privacy_policy_url: str | None = None
+    terms_of_service_url: str | None = None
+    status_page_url: str | None = None
+
+    @property
+    def is_callable(self) -> bool:
+        return self.kind in CALLABLE_KINDS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,6 +92,12 @@ class Endpoint:
         max_prompt_tokens: 0: the context alone bounds it.
         max_completion_tokens: 0: the provider states none; the context bounds it.
         quantization: `unknown` when the provider states none.
+        serves: operations that may be asked of it; empty: it is listed, but its bill would be wrong.
+        protocol: the wire format it speaks.
+        service_tier: `flex`, `priority`, or empty.
+        is_opt_in: planned only for callers who name its tag: another tier, or another id of the same service.
+        retires_s: when its provider ends it, in Unix seconds; 0: not known.
+        price_changes: prices that hold from a moment on, in Unix seconds, by rising moment.
         names: everything a caller may call it by, in lower case.
         weight: its share in the default draw, 1 / blend²; 0 when it is free. Decides luck, never money.
     """
@@ -118,6 +114,13 @@ class Endpoint:
     max_prompt_tokens: int = 0
     max_completion_tokens: int = 0
     quantization: str = "unknown"
+    serves: frozenset[str] = SERVES_CHAT
+    protocol: str = "openai"
+    service_tier: str = ""
+    is_opt_in: bool = False
+    region: str = ""
+    retires_s: int = 0
+    price_changes: tuple[tuple[int, Price], ...] = ()
 
     id: str = field(init=False)
     tag: str = field(init=False)
@@ -128,9 +131,10 @@ class Endpoint:
 
     def __post_init__(self) -> None:
         base = self.provider.slug
-        names = {base, self.provider.name, *self.provider.aliases}
+        bases = {base, self.provider.name, *self.provider.aliases, *self.provider.parent}
+        names = set() if self.is_opt_in else bases
         if self.variant:
-            names |= {f"{name}/{self.variant}" for name in names}
+            names = names | {f"{name}/{self.variant}" for name in bases}
         blend = max(1, self.price.blend)
         is_free = self.price.is_free
         ready: dict[str, object] = {
@@ -145,9 +149,25 @@ class Endpoint:
             object.__setattr__(self, name, value)
 
 
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """The controls of a model's thinking that its providers take."""
+
+    efforts: tuple[str, ...] = ()
+    takes_max_tokens: bool = False
+    is_optional: bool = False
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:
-    """A model and its endpoints on offer, cheapest first; no endpoints: it is known but not offered."""
+    """A model and its endpoints on offer, cheapest first; no endpoints: it is known but not offered.
+
+    Attributes:
+        created_s: 0: not known.
+        family: of one author's models in a family the newest answers to `~author/family-latest`.
+        reasoning: how its thinking is controlled; None: not known.
+        distillable: whether its author lets others train on its answers; None: not known.
+    """
 
     id: str
     name: str
@@ -159,6 +179,26 @@ class Model:
     aliases: tuple[str, ...] = ()
     knowledge_cutoff: str | None = None
     endpoints: tuple[Endpoint, ...] = ()
+    kind: str = CHAT
+    family: str = ""
+    reasoning: "Reasoning | None" = None
+    distillable: bool | None = None
+    categories: frozenset[str] = frozenset()
+
+    @property
+    def author(self) -> str:
+        return self.id.partition("/")[0]
+
+    @property
+    def cheapest(self) -> Endpoint:
+        """The cheapest one that a plain request may reach. There must be endpoints."""
+        return next((one for one in self.endpoints if not one.is_opt_in), self.endpoints[0])
+
+    @property
+    def age_key(self) -> tuple[Decimal, int, str]:
+        """Larger for the newer one of a family: by the version in its slug (4.20 is 4.2), then by its day."""
+        version = _VERSION.search(self.id.partition("/")[2])
+        return Decimal(version.group() if version else 0), self.created_s, self.id
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "endpoints", tuple(sorted(self.endpoints, key=lambda one: (one.blend, one.id))))
@@ -174,8 +214,20 @@ class Catalogue:
     by_name: Mapping[str, Model] = field(init=False)
 
     def __post_init__(self) -> None:
-        by_name = {alias: model for model in self.models.values() for alias in model.aliases}
+        by_name = {f"~{author}/{family}-latest": model for (author, family), model in self._newest().items()}
+        by_name |= {alias: model for model in self.models.values() for alias in model.aliases}
         object.__setattr__(self, "by_name", by_name | dict(self.models))
+
+    def _newest(self) -> dict[tuple[str, str], Model]:
+        """By author and family, among what is on offer."""
+        newest: dict[tuple[str, str], Model] = {}
+        for model in self.models.values():
+            if not model.family or not model.endpoints:
+                continue
+            other = newest.get((model.author, model.family))
+            if other is None or other.age_key < model.age_key:
+                newest[(model.author, model.family)] = model
+        return newest
 
     def with_models(self, models: Iterable[Model]) -> "Catalogue":
         return Catalogue(self.version, self.providers, {model.id: model for model in models})

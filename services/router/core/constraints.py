@@ -25,13 +25,19 @@ class Constraint(StrEnum):
     MAX_TOKENS = "max_tokens"
     TOOLS = "tools"
     RESPONSE_FORMAT = "response_format"
+    OPERATION = "operation"
+    SERVICE_TIER = "service_tier"
 
 
 PRIVACY = frozenset({Constraint.TRAINING, Constraint.ZERO_DATA_RETENTION})
 
 
-def dropped_by(endpoint: Endpoint, features: Features, preferences: Preferences) -> Constraint | None:
+def dropped_by(  # noqa: PLR0911 (one return per rule)
+    endpoint: Endpoint, features: Features, preferences: Preferences
+) -> Constraint | None:
     """The first hard rule that forbids this endpoint, or None."""
+    if features.operation not in endpoint.serves:
+        return Constraint.OPERATION
     if preferences is not NO_PREFERENCES:
         constraint = _dropped_by_preference(endpoint, features, preferences)
         if constraint is not None:
@@ -45,7 +51,14 @@ def dropped_by(endpoint: Endpoint, features: Features, preferences: Preferences)
         return Constraint.CONTEXT_LENGTH
     if 0 < endpoint.max_completion_tokens < wanted:
         return Constraint.MAX_TOKENS
+    if endpoint.is_opt_in and not _is_asked_for(endpoint, preferences):
+        return Constraint.SERVICE_TIER
     return None
+
+
+def _is_asked_for(endpoint: Endpoint, preferences: Preferences) -> bool:
+    """Whether the caller names its tag (reference §1.7: base slugs do not match other tiers)."""
+    return not (endpoint.names.isdisjoint(preferences.order) and endpoint.names.isdisjoint(preferences.only or ()))
 
 
 def _dropped_by_preference(  # noqa: PLR0911 (one return per rule)

@@ -4,6 +4,7 @@ Owns what a well-formed field is. Does not know the catalogue. Invariant: a fiel
 """
 
 from collections.abc import Collection
+from datetime import UTC, datetime
 from typing import Any
 
 from libs.money import NanoUsdPerMillion, parse_price_per_unit
@@ -61,6 +62,31 @@ class Fields:
             raise self.error(name, "must be a whole number from 1")
         return value
 
+    def choice(self, name: str, allowed: Collection[str], default: str | None = None) -> str:
+        value = self.text(name, default)
+        if value not in allowed and value != default:
+            raise self.error(name, f"is not one of {', '.join(sorted(allowed))}: {value!r}")
+        return value
+
+    def moment(self, name: str) -> int:
+        """A day or a time in ISO 8601, UTC unless it says otherwise, in Unix seconds; 0 when it is absent."""
+        if name not in self._left:
+            return 0
+        text = self.text(name)
+        try:
+            when = datetime.fromisoformat(text)
+        except ValueError:
+            raise self.error(name, f"is not a day or time such as 2026-12-31: {text!r}") from None
+        return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp())
+
+    def names(self) -> list[str]:
+        """The fields that were not read yet."""
+        return list(self._left)
+
+    def has(self, name: str) -> bool:
+        """Whether it is there and was not read yet."""
+        return name in self._left
+
     def answer(self, name: str) -> bool | None:
         """True, false, or null for unknown."""
         value = self._left.pop(name, None)
@@ -93,6 +119,9 @@ class Fields:
 
     def object(self, name: str) -> "Fields":
         return Fields(self._left.pop(name, None), self._file, f"{self._path}.{name}" if self._path else name)
+
+    def optional_objects(self, name: str) -> list["Fields"]:
+        return self.objects(name) if name in self._left else []
 
     def objects(self, name: str) -> list["Fields"]:
         value = self._left.pop(name, None)

@@ -1,32 +1,18 @@
 """From files to a catalogue: parses, validates, prepares.
 
-Owns the shape of the catalogue's files (README, "The catalogue"). Does not find or read files.
+Owns which file holds what and that names are taken once. Does not find or read files; entries.py reads single entries.
 Invariant: a whole catalogue, or a `CatalogueError` that names the place; never half of one.
 """
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 
-from libs.money import NanoUsdPerMillion
-from services.router.core.catalogue import (
-    INPUT_MODALITIES,
-    OUTPUT_MODALITIES,
-    PARAMETERS,
-    QUANTIZATIONS,
-    Catalogue,
-    Endpoint,
-    Model,
-    Price,
-    Provider,
-)
+from services.router.core.catalogue import Catalogue, Model, Provider
+from services.router.core.entries import Context, read_model, read_provider
 from services.router.core.fields import CatalogueError, Fields
 
 PROVIDERS_FILE = "providers.json"
-_PROVIDER_SLUG = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
-_MODEL_ID = re.compile(r"~?[a-z0-9][a-z0-9._-]{0,63}/[a-z0-9][a-z0-9._:-]{0,127}")
-_VARIANT = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
 def load_catalogue(files: Mapping[str, bytes]) -> Catalogue:
@@ -37,132 +23,70 @@ def load_catalogue(files: Mapping[str, bytes]) -> Catalogue:
     """
     if PROVIDERS_FILE not in files:
         raise CatalogueError(PROVIDERS_FILE, "", "", "is missing")
-    digest = hashlib.sha256()
+    version = version_of(files)
+    providers = ProviderNames()
+    top = parse_file(files[PROVIDERS_FILE], PROVIDERS_FILE)
+    for fields in top.objects("providers"):
+        providers.add(fields)
+    top.end()
+    context = Context(providers.by_slug, version)
+    names = ModelNames()
+    for file in sorted(files):
+        if file != PROVIDERS_FILE:
+            top = parse_file(files[file], file)
+            for fields in top.objects("models"):
+                names.add(read_model(fields, context), fields)
+            top.end()
+    return Catalogue(version, providers.by_slug, names.models)
+
+
+def version_of(files: Mapping[str, bytes], base: str = "") -> str:
+    """A name that other contents do not have."""
+    digest = hashlib.sha256(base.encode())
     for name in sorted(files):
         digest.update(name.encode() + b"\0" + files[name] + b"\0")
-    version = f"catalogue-{digest.hexdigest()[:12]}"
-    providers = _read_providers(_parse(files[PROVIDERS_FILE], PROVIDERS_FILE))
-    models: dict[str, Model] = {}
-    names: set[str] = set()
-    for file in sorted(files):
-        if file == PROVIDERS_FILE:
-            continue
-        top = _parse(files[file], file)
-        for fields in top.objects("models"):
-            model = _read_model(fields, providers, version)
-            for name, place in ((model.id, "id"), *((alias, "aliases") for alias in model.aliases)):
-                if name in names:
-                    raise fields.error(place, f"is taken by another model: {name!r}")
-                names.add(name)
-            models[model.id] = model
-        top.end()
-    return Catalogue(version, providers, models)
+    return f"catalogue-{digest.hexdigest()[:12]}"
 
 
-def _parse(content: bytes, file: str) -> Fields:
+def parse_file(content: bytes, file: str) -> Fields:
+    """The one object that a file holds."""
     try:
         return Fields(json.loads(content), file, "")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CatalogueError(file, "", "", f"is not JSON: {error}") from None
 
 
-def _read_providers(top: Fields) -> dict[str, Provider]:
-    providers: dict[str, Provider] = {}
-    owner: dict[str, str] = {}
-    for fields in top.objects("providers"):
-        slug = fields.text("slug")
-        if not _PROVIDER_SLUG.fullmatch(slug):
-            raise fields.error("slug", f"is not a provider slug: {slug!r}")
-        name = fields.text("name")
-        aliases = fields.texts("aliases")
-        trains, retains = fields.answer("trains_on_prompts"), fields.answer("retains_prompts")
-        zdr = fields.answer("zero_data_retention") is True
-        fields.end()
-        if slug in providers:
+class ProviderNames:
+    """Providers as they are added; slugs, names and aliases are taken once."""
+
+    def __init__(self, there: Mapping[str, Provider] | None = None) -> None:
+        self.by_slug: dict[str, Provider] = dict(there or {})
+        self._owner = {
+            claimed.lower(): one.slug for one in self.by_slug.values() for claimed in (one.slug, one.name, *one.aliases)
+        }
+
+    def add(self, fields: Fields) -> None:
+        provider = read_provider(fields, self.by_slug)
+        slug = provider.slug
+        if slug in self.by_slug:
             raise fields.error("slug", f"is there twice: {slug!r}")
-        for claimed, place in ((slug, "slug"), (name, "name"), *((alias, "aliases") for alias in aliases)):
-            if owner.setdefault(claimed.lower(), slug) != slug:
+        aliases = ((alias, "aliases") for alias in provider.aliases)
+        for claimed, place in ((slug, "slug"), (provider.name, "name"), *aliases):
+            if self._owner.setdefault(claimed.lower(), slug) != slug:
                 raise fields.error(place, f"is taken by another provider: {claimed!r}")
-        providers[slug] = Provider(
-            slug, name, aliases, collects_data=(trains, retains) != (False, False), zero_data_retention=zdr
-        )
-    top.end()
-    return providers
+        self.by_slug[slug] = provider
 
 
-def _read_model(fields: Fields, providers: Mapping[str, Provider], version: str) -> Model:
-    model_id = fields.text("id")
-    if not _MODEL_ID.fullmatch(model_id):
-        raise fields.error("id", f"is not of the form author/slug: {model_id!r}")
-    inputs = fields.texts("input_modalities", INPUT_MODALITIES)
-    outputs = fields.texts("output_modalities", OUTPUT_MODALITIES)
-    if not inputs or not outputs:
-        raise fields.error("output_modalities" if inputs else "input_modalities", "must not be empty")
-    endpoints: dict[str, Endpoint] = {}
-    for one in fields.objects("endpoints"):
-        endpoint = _read_endpoint(one, model_id, frozenset(inputs), providers, version)
-        if endpoint.id in endpoints:
-            raise one.error("provider", f"two endpoints are {endpoint.id!r}; give one a variant")
-        endpoints[endpoint.id] = endpoint
-    model = Model(
-        id=model_id,
-        name=fields.text("name"),
-        description=fields.text("description"),
-        created_s=fields.count("created"),
-        tokenizer=fields.text("tokenizer"),
-        input_modalities=inputs,
-        output_modalities=outputs,
-        aliases=fields.texts("aliases"),
-        knowledge_cutoff=fields.optional_text("knowledge_cutoff"),
-        endpoints=tuple(endpoints.values()),
-    )
-    fields.end()
-    return model
+class ModelNames:
+    """Models as they are added; ids and aliases are taken once."""
 
+    def __init__(self, there: Mapping[str, Model] | None = None) -> None:
+        self.models: dict[str, Model] = dict(there or {})
+        self._taken = {name for one in self.models.values() for name in (one.id, *one.aliases)}
 
-def _read_endpoint(
-    fields: Fields, model_id: str, inputs: frozenset[str], providers: Mapping[str, Provider], version: str
-) -> Endpoint:
-    slug = fields.text("provider")
-    if slug not in providers:
-        raise fields.error("provider", f"is not in {PROVIDERS_FILE}: {slug!r}")
-    variant = fields.text("variant", "")
-    if variant and not _VARIANT.fullmatch(variant):
-        raise fields.error("variant", f"is not a variant: {variant!r}")
-    supported = fields.texts("supported_parameters", PARAMETERS)
-    denied = fields.texts("unsupported_parameters", PARAMETERS)
-    if not set(supported).isdisjoint(denied):
-        raise fields.error("unsupported_parameters", "names a parameter that is also supported")
-    quantization = fields.text("quantization", "unknown")
-    if quantization not in QUANTIZATIONS:
-        raise fields.error("quantization", f"is not one of {', '.join(sorted(QUANTIZATIONS))}: {quantization!r}")
-    endpoint = Endpoint(
-        provider=providers[slug],
-        model=model_id,
-        provider_model_id=fields.text("provider_model_id"),
-        price=_read_price(fields.object("pricing"), version),
-        context_length=fields.count("context_length"),
-        supported_parameters=frozenset(supported),
-        input_modalities=inputs,
-        unsupported_parameters=denied,
-        variant=variant,
-        max_prompt_tokens=fields.count("max_prompt_tokens", 0),
-        max_completion_tokens=fields.count("max_completion_tokens", 0),
-        quantization=quantization,
-    )
-    fields.end()
-    return endpoint
-
-
-def _read_price(fields: Fields, version: str) -> Price:
-    price = Price(
-        prompt=fields.price("prompt"),
-        completion=fields.price("completion"),
-        request=fields.optional_price("request") or NanoUsdPerMillion(0),
-        cache_read=fields.optional_price("cache_read"),
-        cache_write=fields.optional_price("cache_write"),
-        reasoning=fields.optional_price("reasoning"),
-        version=version,
-    )
-    fields.end()
-    return price
+    def add(self, model: Model, fields: Fields) -> None:
+        for name, place in ((model.id, "id"), *((alias, "aliases") for alias in model.aliases)):
+            if name in self._taken:
+                raise fields.error(place, f"is taken by another model: {name!r}")
+            self._taken.add(name)
+        self.models[model.id] = model

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from libs.money import NanoUsdPerMillion
-from services.router.core.catalogue import PARAMETERS, Catalogue, Endpoint, Model, Price, Provider
+from services.router.core.catalogue import Catalogue, Endpoint, Model, Price, Provider
+from services.router.core.vocabulary import CHAT, PARAMETERS
 
 UPSTREAM = Provider("upstream", "Upstream", collects_data=False, zero_data_retention=True)
 """The operator's own OpenAI-compatible server: nothing leaves the operator's hands."""
@@ -41,9 +42,17 @@ class UpstreamTerms:
 
 
 def offer_providers(catalogue: Catalogue, slugs: Collection[str]) -> Catalogue:
-    """The catalogue with the endpoints of these providers alone; other models stay known."""
+    """The catalogue with the endpoints of these providers alone; other models stay known.
+
+    Left out are endpoints that speak another wire format than their provider does otherwise: they are elsewhere.
+    """
     return catalogue.with_models(
-        replace(model, endpoints=tuple(one for one in model.endpoints if one.provider.slug in slugs))
+        replace(
+            model,
+            endpoints=tuple(
+                one for one in model.endpoints if one.provider.slug in slugs and one.protocol == one.provider.protocol
+            ),
+        )
         for model in catalogue.models.values()
     )
 
@@ -82,9 +91,11 @@ def _is_usable(model_id: str) -> bool:
 def _model_by_upstream_id(catalogue: Catalogue) -> dict[str, Model]:
     known: dict[str, Model] = {}
     for model in catalogue.models.values():
+        if model.kind != CHAT:
+            continue
         for endpoint in model.endpoints:
             known.setdefault(endpoint.provider_model_id, model)
-    return known | dict(catalogue.by_name)
+    return known | {name: model for name, model in catalogue.by_name.items() if model.kind == CHAT}
 
 
 def _standing_in(model: Model, upstream_id: str) -> Endpoint:
@@ -93,7 +104,7 @@ def _standing_in(model: Model, upstream_id: str) -> Endpoint:
         provider=UPSTREAM,
         model=model.id,
         provider_model_id=upstream_id,
-        price=model.endpoints[0].price,
+        price=model.cheapest.price,
         context_length=max(one.context_length for one in model.endpoints),
         supported_parameters=PARAMETERS,
         input_modalities=frozenset(model.input_modalities),

@@ -15,6 +15,8 @@ from services.router.core.ranking import Ranked, in_callers_order, ranked
 from services.router.core.wishes import Features, Preferences
 
 MAX_MODELS = 32
+MAX_ATTEMPTS = 8
+"""Of one model, beyond what the caller listed: a hold covers the dearest planned attempt, and nobody waits for a ninth."""
 _SHOWN_ID_LENGTH = 200
 
 
@@ -112,7 +114,7 @@ def _plan_model(
     if not preferences.allow_fallbacks:
         dropped += [Dropped(one, Constraint.ALLOW_FALLBACKS) for one, _ in attempts[1:]]
         del attempts[1:]
-    return attempts
+    return attempts[:MAX_ATTEMPTS]
 
 
 def _with_order(
@@ -124,7 +126,7 @@ def _with_order(
     if not preferences.allow_fallbacks:
         dropped += [Dropped(endpoint, Constraint.ALLOWED_PROVIDERS) for endpoint in others]
         return listed
-    return listed + ranked(others, preferences, health, seed)
+    return listed + ranked(others, preferences, health, seed)[: max(0, MAX_ATTEMPTS - len(listed))]
 
 
 def no_endpoints(models: Sequence[str], dropped: Sequence[Dropped], features: Features) -> AppError:
@@ -135,6 +137,14 @@ def no_endpoints(models: Sequence[str], dropped: Sequence[Dropped], features: Fe
     if not constraints:
         metadata["availability"] = "no_endpoints"
         return AppError(Kind.MISSING, "NO_ENDPOINTS", f"No endpoints found for {names}.", metadata)
+    if constraints == [Constraint.OPERATION]:
+        metadata["availability"] = "wrong_endpoint"
+        return AppError(
+            Kind.INVALID,
+            "WRONG_ENDPOINT",
+            f"{names} cannot be used here: it does not do {features.operation}.",
+            metadata,
+        )
     excluded_by = ", ".join(constraints)
     metadata["availability"] = "privacy_restricted" if PRIVACY.issuperset(constraints) else "constraint_filtered"
     metadata["excluded_by"] = ",".join(constraints)

@@ -1,48 +1,33 @@
-"""Models and endpoints in the shapes of the public API (reference api-facts §4).
+"""Models, endpoints and providers in the shapes of the public API (reference api-facts §4).
 
 Owns these shapes, with every field that both generations of the official SDK require. Does not encode them.
 Invariant: prices are decimal strings made from integers.
 """
 
-from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from libs.money import format_price_per_unit
-from services.router.core.catalogue import Catalogue, Endpoint, Model, Price
+from libs.pricing import Tier
+from services.router.core.catalogue import Endpoint, Model, Price, Provider
 
 _TOOL_CHOICES = ("auto", "function", "none", "required")
+_KINDS = {"chat": "A chat model", "completion": "A text completion model", "embedding": "An embedding model",
+          "rerank": "A reranking model", "image": "An image model", "audio": "An audio model",
+          "video": "A video model"}  # fmt: skip
 
 
-def models_list(catalogue: Catalogue) -> dict[str, Any]:
-    """Every model on offer."""
-    data = [_model(model) for model in catalogue.models.values() if model.endpoints]
-    return {"data": data, "total_count": len(data), "links": {"next": None}}
-
-
-def model_endpoints(model: Model) -> dict[str, Any]:
-    """One model with its endpoints, which may be none."""
-    return {
-        "data": {
-            "id": model.id,
-            "name": model.name,
-            "created": model.created_s,
-            "description": model.description,
-            "architecture": _architecture(model),
-            "endpoints": [_endpoint(model, endpoint) for endpoint in model.endpoints],
-        }
-    }
-
-
-def _model(model: Model) -> dict[str, Any]:
-    cheapest = model.endpoints[0]
-    supported = sorted(frozenset().union(*(one.supported_parameters for one in model.endpoints)))
-    return {
+def model_card(model: Model) -> dict[str, Any]:
+    """One model on offer, as lists show it."""
+    cheapest = model.cheapest
+    supported = sorted(frozenset[str]().union(*(one.supported_parameters for one in model.endpoints)))
+    card = {
         "id": model.id,
         "canonical_slug": model.id,
         "hugging_face_id": None,
         "name": model.name,
         "created": model.created_s,
-        "description": model.description,
+        "description": description(model),
         "context_length": max(one.context_length for one in model.endpoints),
         "architecture": _architecture(model),
         "pricing": _pricing(cheapest.price),
@@ -56,22 +41,53 @@ def _model(model: Model) -> dict[str, Any]:
         "supported_voices": None,
         "default_parameters": {},
         "knowledge_cutoff": model.knowledge_cutoff,
-        "expiration_date": None,
+        "expiration_date": _expiration(model),
         "links": {"details": f"/api/v1/models/{model.id}/endpoints"},
     }
+    if model.reasoning is not None:
+        card["reasoning"] = {
+            "mandatory": not model.reasoning.is_optional,
+            "supported_efforts": list(model.reasoning.efforts) or None,
+            "supports_max_tokens": model.reasoning.takes_max_tokens,
+        }
+    return card
 
 
-def _architecture(model: Model) -> dict[str, Any]:
+def model_endpoints(model: Model) -> dict[str, Any]:
+    """One model with its endpoints, which may be none."""
     return {
-        "modality": f"{'+'.join(model.input_modalities)}->{'+'.join(model.output_modalities)}",
-        "input_modalities": list(model.input_modalities),
-        "output_modalities": list(model.output_modalities),
-        "tokenizer": model.tokenizer,
-        "instruct_type": None,
+        "data": {
+            "id": model.id,
+            "name": model.name,
+            "created": model.created_s,
+            "description": description(model),
+            "architecture": _architecture(model),
+            "endpoints": [endpoint_card(model, endpoint) for endpoint in model.endpoints],
+        }
     }
 
 
-def _endpoint(model: Model, endpoint: Endpoint) -> dict[str, Any]:
+def description(model: Model) -> str:
+    """The author's words, or a sentence made of facts."""
+    if model.description:
+        return model.description
+    made_of, into = " and ".join(model.input_modalities), " and ".join(model.output_modalities)
+    return f"{_KINDS[model.kind]} by {model.author}: {made_of} in, {into} out."
+
+
+def provider_card(provider: Provider) -> dict[str, Any]:
+    return {
+        "name": provider.name,
+        "slug": provider.slug,
+        "privacy_policy_url": provider.privacy_policy_url,
+        "terms_of_service_url": provider.terms_of_service_url,
+        "status_page_url": provider.status_page_url,
+        "headquarters": provider.headquarters or None,
+        "datacenters": None,
+    }
+
+
+def endpoint_card(model: Model, endpoint: Endpoint) -> dict[str, Any]:
     chooses_tools = "tool_choice" in endpoint.supported_parameters
     return {
         "name": f"{endpoint.provider.name} | {model.id}",
@@ -89,7 +105,7 @@ def _endpoint(model: Model, endpoint: Endpoint) -> dict[str, Any]:
         "supports_tool_choice": dict.fromkeys(_TOOL_CHOICES, chooses_tools),
         "supports_diarization": False,
         "native_tools": {},
-        "service_tier": None,
+        "service_tier": endpoint.service_tier or None,
         "status": 0,
         "uptime_last_5m": None,
         "uptime_last_30m": None,
@@ -99,7 +115,23 @@ def _endpoint(model: Model, endpoint: Endpoint) -> dict[str, Any]:
     }
 
 
-def _pricing(price: Price) -> Mapping[str, str | int]:
+def _architecture(model: Model) -> dict[str, Any]:
+    return {
+        "modality": f"{'+'.join(model.input_modalities)}->{'+'.join(model.output_modalities)}",
+        "input_modalities": list(model.input_modalities),
+        "output_modalities": list(model.output_modalities),
+        "tokenizer": model.tokenizer,
+        "instruct_type": None,
+    }
+
+
+def _expiration(model: Model) -> str | None:
+    """The day after which no endpoint is left, if all of them end."""
+    ends = [one.retires_s for one in model.endpoints]
+    return datetime.fromtimestamp(max(ends), UTC).date().isoformat() if all(ends) else None
+
+
+def _pricing(price: Price) -> dict[str, Any]:
     amounts = {
         "prompt": price.prompt,
         "completion": price.completion,
@@ -107,5 +139,20 @@ def _pricing(price: Price) -> Mapping[str, str | int]:
         "input_cache_read": price.cache_read,
         "input_cache_write": price.cache_write,
         "internal_reasoning": price.reasoning,
+        **dict(price.others),
     }
-    return {name: format_price_per_unit(one) for name, one in amounts.items() if one is not None} | {"discount": 0}
+    shown: dict[str, Any] = {name: format_price_per_unit(one) for name, one in amounts.items() if one is not None}
+    if price.tiers:
+        shown["overrides"] = [_override(tier) for tier in price.tiers]
+    return shown | {"discount": 0}
+
+
+def _override(tier: Tier) -> dict[str, Any]:
+    amounts = {
+        "prompt": tier.prompt,
+        "completion": tier.completion,
+        "input_cache_read": tier.cache_read,
+        "input_cache_write": tier.cache_write,
+    }
+    prices = {name: format_price_per_unit(one) for name, one in amounts.items() if one is not None}
+    return {"min_prompt_tokens": tier.min_prompt_tokens, **prices}

@@ -6,6 +6,8 @@ Owns these two shapes. Does not judge endpoints (constraints.py does). Invariant
 from enum import StrEnum
 from typing import NamedTuple
 
+from services.router.core.vocabulary import CHAT
+
 
 class Sort(StrEnum):
     """How to rank instead of drawing by price."""
@@ -26,6 +28,7 @@ class Features(NamedTuple):
     """Those of `catalogue.PARAMETERS` that the caller set."""
     input_modalities: frozenset[str] = frozenset()
     """Beyond text."""
+    operation: str = CHAT
 
 
 class Preferences(NamedTuple):

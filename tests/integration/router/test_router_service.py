@@ -27,9 +27,10 @@ from libs.rpc.in_process import InProcessChannel
 from libs.rpc.methods import MethodTable
 from libs.settings import SettingsError
 from services.router.core.offer import Offer
-from services.router.main import build, read_catalogue
+from services.router.main import build
 from services.router.settings import RoutingSettings
 from services.router.upstream import AdapterUpstreamModels
+from tests.unit.router.making import small_catalogue
 
 LLAMA = "meta-llama/llama-3.3-70b-instruct"
 PATIENT_S = 10.0
@@ -91,7 +92,7 @@ async def router(
     channel = InProcessChannel(table)
     add_ProviderAdapterServiceServicer_to_server(adapter or FakeAdapter(), table)
     upstream = AdapterUpstreamModels(ProviderAdapterServiceStub(channel))
-    service = build(event_log, read_catalogue(), routing, upstream=upstream, clock=SystemClock(), metrics=Metrics())
+    service = build(event_log, small_catalogue(), routing, upstream=upstream, clock=SystemClock(), metrics=Metrics())
     assert service.add_servicers is not None
     service.add_servicers(table)
     try:

@@ -79,6 +79,15 @@ async def test_event_in_review_costs_nothing_and_keeps_its_reason(ledger: Ledger
     assert ledger.counts.settlements == {3: 1}
 
 
+async def test_event_at_the_prices_of_a_long_prompt_settles_and_at_the_plain_ones_is_refused(ledger: Ledger) -> None:
+    """The ledger reckons as the edge does."""
+    plain, tiered = usage_event("g1"), usage_event("g2", prompt_price=3_000_000, completion_price=4_000_000)
+    for event in (plain, tiered):
+        event.price.CopyFrom(plain.price)
+        event.price.tiers.add(min_prompt_tokens=event.usage.prompt_tokens - 1, prompt=3_000_000, completion=4_000_000)
+    assert await ledger.settle(plain, tiered) == [(0, "the cost is not what usage and price give")]
+
+
 async def test_event_that_comes_again_is_counted_as_duplicate(ledger: Ledger) -> None:
     await ledger.settle(usage_event("g1"))
     assert await ledger.settle(usage_event("g1"), usage_event("g2"), usage_event("g2")) == []

@@ -277,6 +277,20 @@ async def test_price_of_the_plan_is_charged_whatever_it_is(edge: Edge) -> None:
     assert record.cost_nano_usd == 60 + 54 + 7
 
 
+@pytest.mark.parametrize(("bound", "expected"), [(99, (100 * 5, 10 * 7)), (100, (100 * 1, 10 * 3))])
+async def test_long_prompt_is_charged_at_the_prices_of_its_tier(
+    edge: Edge, bound: int, expected: tuple[int, int]
+) -> None:
+    price = PriceSnapshot(prompt=1_000_000, completion=3_000_000)
+    price.tiers.add(min_prompt_tokens=bound, prompt=5_000_000, completion=7_000_000)
+    edge.router.attempts = [planned("alpha", price=price)]
+    edge.adapter.will(result("x" * 100), end(100, 10))
+    await edge.complete()
+    record = await edge.only_record()
+    assert (record.prompt_cost_nano_usd, record.completion_cost_nano_usd) == expected
+    assert record.price == price
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_usage_that_cannot_be_recorded_means_no_clean_reply_and_no_hold(edge: Edge, stream: bool) -> None:
     edge.usage_log.failure = unavailable("spool")

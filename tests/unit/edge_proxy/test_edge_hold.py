@@ -68,6 +68,16 @@ def test_parts_that_cost_more_than_their_total_are_held_for() -> None:
     assert hold.fixed_nano_usd == cost(prompt, NanoUsdPerMillion(3 * 10**9))
 
 
+def test_tier_that_the_prompt_may_reach_is_held_for_and_a_distant_one_is_not() -> None:
+    _, prompt = wish()
+    price = PriceSnapshot(prompt=10**9, completion=2 * 10**9)
+    price.tiers.add(min_prompt_tokens=prompt, prompt=3 * 10**9, completion=5 * 10**9)
+    price.tiers.add(min_prompt_tokens=prompt * 2, prompt=30 * 10**9)
+    hold, _ = wish(planned(price=price))
+    assert hold.token_price == 5 * 10**9
+    assert hold.fixed_nano_usd == cost(prompt, NanoUsdPerMillion(3 * 10**9))
+
+
 @pytest.mark.parametrize("limit", [None, 0, 5])
 def test_limit_of_the_key_goes_along_and_none_stays_none(limit: int | None) -> None:
     changes = {} if limit is None else {"limit_nano_usd": limit}

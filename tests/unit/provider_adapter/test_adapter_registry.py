@@ -5,6 +5,7 @@ from services.provider_adapter.protocols.failures import FailureClass, ProviderF
 from services.provider_adapter.protocols.openai_chat.dialects import DIALECTS
 from services.provider_adapter.protocols.table import protocols
 from services.provider_adapter.registry import Registry
+from services.provider_adapter.settings import customary_credentials
 
 HOSTS = {"acme": Host("https://acme.test/v1/", "ACME_KEY", dialect="groq"), "other": Host("https://other.test", "O")}
 
@@ -50,6 +51,43 @@ def test_the_simulator_stands_in_for_every_provider_and_never_sees_a_credential(
     assert "k1" not in str(found.headers)
     assert registry.find("acme") is found
     assert registry.find("wafer.ai").base_url == "http://sim.test/wafer.ai/v1"
+
+
+@pytest.mark.parametrize(
+    ("slug", "path", "name"),
+    [("anthropic", "v1", "x-api-key"), ("google", "v1beta", "x-goog-api-key"), ("groq", "v1", "authorization")],
+)
+def test_the_simulator_is_called_in_the_providers_own_format(slug: str, path: str, name: str) -> None:
+    hosts = load_hosts()
+    found = Registry(protocols(), hosts, {slug: "k1"}, simulator_base_url="http://sim.test").find(slug)
+
+    assert found.base_url == f"http://sim.test/{slug}/{path}"
+    assert found.protocol is not None
+    assert name in found.headers
+    assert "k1" not in str(found.headers)
+
+
+@pytest.mark.parametrize(
+    ("slug", "variable"),
+    [("anthropic", "ANTHROPIC_API_KEY"), ("google", "GEMINI_API_KEY"), ("google-ai-studio", "GEMINI_API_KEY")],
+)
+def test_native_hosts_are_called_with_their_customary_key_wherever_they_are(slug: str, variable: str) -> None:
+    hosts = with_base_urls(load_hosts(), {slug: "http://proxy.test/base"})
+    credentials = customary_credentials(hosts, {variable: "k1"})
+    found = Registry(protocols(), hosts, credentials).find(slug)
+
+    assert found.base_url == "http://proxy.test/base"
+    assert "k1" in found.headers.values()
+    assert "authorization" not in found.headers
+
+
+def test_a_native_host_of_the_operators_that_wants_no_key_still_hears_the_version() -> None:
+    hosts = {"mine": Host("http://mine.test/v1", "", "anthropic")}
+
+    headers = Registry(protocols(), hosts, {"mine": ""}).find("mine").headers
+
+    assert headers["anthropic-version"] == "2023-06-01"
+    assert "x-api-key" not in headers
 
 
 @pytest.mark.parametrize("slug", ["", "..", "a/b", "../x", "a?b", "a b", "a#b"])

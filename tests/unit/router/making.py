@@ -1,16 +1,26 @@
 """Small catalogues for tests: endpoints with the facts that a test is about, and plain ones otherwise."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from libs.money import NanoUsdPerMillion
 from services.router.core.catalogue import Catalogue, Endpoint, Model, Price, Provider
 from services.router.core.health import UNKNOWN_HEALTH, HealthSnapshot
+from services.router.core.loading import load_catalogue
 from services.router.core.plan import Plan, make_plan
 from services.router.core.wishes import NO_PREFERENCES, Features, Preferences
 
 MODEL = "acme/one"
 PLAIN = frozenset({"max_tokens", "temperature"})
+
+
+_FILES = Path(__file__).parents[2] / "data" / "catalogue"
+
+
+def small_catalogue() -> Catalogue:
+    """A few real models that never change, out of files in the shape of the shipped ones."""
+    return load_catalogue({one.name: one.read_bytes() for one in sorted(_FILES.glob("*.json"))})
 
 
 def price(prompt: int, completion: int | None = None, **more: Any) -> Price:

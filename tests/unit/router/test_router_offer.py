@@ -4,10 +4,11 @@ import pytest
 
 from libs.errors import AppError
 from libs.money import NanoUsdPerMillion
-from services.router.core.catalogue import PARAMETERS, Catalogue
+from services.router.core.catalogue import Catalogue
 from services.router.core.health import UNKNOWN_HEALTH
 from services.router.core.offer import MAX_UPSTREAM_MODELS, UpstreamTerms, offer_providers, offer_upstream
 from services.router.core.plan import Plan, make_plan
+from services.router.core.vocabulary import PARAMETERS
 from services.router.core.wishes import NO_PREFERENCES, Features
 from tests.unit.router.making import catalogue, endpoint, model
 

@@ -23,7 +23,7 @@ def offering(one: Catalogue) -> RouterHandlers:
 
 
 def models(handlers: RouterHandlers) -> Any:
-    return json.loads(handlers.on_offer.models_json)
+    return json.loads(handlers.on_offer.models.json)
 
 
 SHIPPED = read_catalogue()
@@ -32,10 +32,10 @@ SHIPPED = read_catalogue()
 @pytest.mark.parametrize("offered", [SHIPPED, offer_upstream(SHIPPED, ["my-llama", "openai/gpt-4o"], UpstreamTerms())])
 def test_official_sdk_parses_the_list_and_every_model(offered: Catalogue) -> None:
     handlers = offering(offered)
-    listed = components.ModelsListResponse.model_validate_json(handlers.on_offer.models_json)
+    listed = components.ModelsListResponse.model_validate_json(handlers.on_offer.models.json)
     assert listed.total_count == len(listed.data) > 0
     for one in listed.data:
-        body = json.loads(handlers.endpoints_json(one.id))
+        body = json.loads(handlers.on_offer.model_endpoints_json(one.id))
         parsed = components.ListEndpointsResponse.model_validate(body["data"])
         assert parsed.id == one.id
         assert len(parsed.endpoints) == len(offered.models[one.id].endpoints)
@@ -61,12 +61,12 @@ def test_model_without_an_endpoint_on_offer_is_not_listed_but_known() -> None:
     listed = {one["id"] for one in models(handlers)["data"]}
     assert "openai/gpt-oss-120b" in listed
     assert "openai/gpt-4o" not in listed
-    assert json.loads(handlers.endpoints_json("openai/gpt-4o"))["data"]["endpoints"] == []
+    assert json.loads(handlers.on_offer.model_endpoints_json("openai/gpt-4o"))["data"]["endpoints"] == []
 
 
 def test_endpoints_show_prices_limits_tag_and_no_measurement_yet() -> None:
     one = endpoint("a", price=price(1, 2, cache_read=3), variant="fast", max_completion_tokens=5)
-    body = json.loads(offering(catalogue(model([one]))).endpoints_json("acme/one"))
+    body = json.loads(offering(catalogue(model([one]))).on_offer.model_endpoints_json("acme/one"))
     [shown] = body["data"]["endpoints"]
     assert shown["tag"] == "a/fast"
     assert shown["provider_name"] == "A"
@@ -77,19 +77,19 @@ def test_endpoints_show_prices_limits_tag_and_no_measurement_yet() -> None:
 
 def test_endpoints_of_an_alias_are_those_of_its_model() -> None:
     handlers = offering(catalogue(model([endpoint("a")], aliases=("acme/uno",))))
-    assert handlers.endpoints_json("acme/uno") == handlers.endpoints_json("acme/one")
+    assert handlers.on_offer.model_endpoints_json("acme/uno") == handlers.on_offer.model_endpoints_json("acme/one")
 
 
 def test_endpoints_of_an_unknown_model_are_missing() -> None:
     with pytest.raises(AppError) as caught:
-        offering(SHIPPED).endpoints_json("acme/none")
+        offering(SHIPPED).on_offer.model_endpoints_json("acme/none")
     assert caught.value.kind is Kind.MISSING
     assert "acme/none" in caught.value.message
 
 
 def test_etag_changes_with_the_offer_alone() -> None:
     first, again, other = offering(SHIPPED), offering(SHIPPED), offering(offer_providers(SHIPPED, {"groq"}))
-    assert first.on_offer.etag == again.on_offer.etag != other.on_offer.etag
+    assert first.on_offer.models.etag == again.on_offer.models.etag != other.on_offer.models.etag
 
 
 def test_nothing_on_offer_yet_is_a_wait_not_an_empty_list() -> None:

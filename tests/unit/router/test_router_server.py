@@ -10,24 +10,24 @@ from libs.bus.topics import USAGE
 from libs.clock import ManualClock
 from libs.errors import AppError
 from libs.metrics import Metrics
-from services.router.catalogue_files import read_catalogue
 from services.router.consumers import UsageObserver
 from services.router.convert import PlanMessages
 from services.router.core.health import Health
 from services.router.handlers import RouterHandlers
 from services.router.server import RouterServicer
+from tests.unit.router.making import small_catalogue
 
 LLAMA = "meta-llama/llama-3.3-70b-instruct"
 CHEAPEST = f"novita-ai/{LLAMA}"
 
 
 class Router:
-    """A router over the shipped catalogue, by its messages."""
+    """A router over a small catalogue, by its messages."""
 
     def __init__(self) -> None:
         self.clock = ManualClock()
         self.handlers = RouterHandlers(Health(), self.clock)
-        self.handlers.offer(read_catalogue())
+        self.handlers.offer(small_catalogue())
         limits = pb.TimeLimits(connect_ms=5000, first_event_ms=120_000, idle_ms=60_000, total_ms=900_000)
         self.servicer = RouterServicer(self.handlers, PlanMessages(limits), Metrics())
         self.observer = UsageObserver(self.handlers, MemoryEventLog(), self.clock)
@@ -189,7 +189,7 @@ async def test_record_that_cannot_be_read_is_skipped() -> None:
 async def test_offer_that_changes_is_what_the_next_plan_sees() -> None:
     router = Router()
     before = await router.plan(LLAMA)
-    router.handlers.offer(read_catalogue().with_models([]))
+    router.handlers.offer(small_catalogue().with_models([]))
     with pytest.raises(AppError, match="is not a valid model ID"):
         await router.plan(LLAMA)
     assert len(before.attempts) == 8

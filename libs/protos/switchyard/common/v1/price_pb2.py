@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n switchyard/common/v1/price.proto\x12\x14switchyard.common.v1\"\xcd\x01\n\rPriceSnapshot\x12\x0e\n\x06prompt\x18\x01 \x01(\x03\x12\x12\n\ncompletion\x18\x02 \x01(\x03\x12\x0f\n\x07request\x18\x03 \x01(\x03\x12\x17\n\ncache_read\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\x18\n\x0b\x63\x61\x63he_write\x18\x05 \x01(\x03H\x01\x88\x01\x01\x12\x16\n\treasoning\x18\x06 \x01(\x03H\x02\x88\x01\x01\x12\x0f\n\x07version\x18\x07 \x01(\tB\r\n\x0b_cache_readB\x0e\n\x0c_cache_writeB\x0c\n\n_reasoningb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n switchyard/common/v1/price.proto\x12\x14switchyard.common.v1\"\xfd\x01\n\rPriceSnapshot\x12\x0e\n\x06prompt\x18\x01 \x01(\x03\x12\x12\n\ncompletion\x18\x02 \x01(\x03\x12\x0f\n\x07request\x18\x03 \x01(\x03\x12\x17\n\ncache_read\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\x18\n\x0b\x63\x61\x63he_write\x18\x05 \x01(\x03H\x01\x88\x01\x01\x12\x16\n\treasoning\x18\x06 \x01(\x03H\x02\x88\x01\x01\x12\x0f\n\x07version\x18\x07 \x01(\t\x12.\n\x05tiers\x18\x08 \x03(\x0b\x32\x1f.switchyard.common.v1.PriceTierB\r\n\x0b_cache_readB\x0e\n\x0c_cache_writeB\x0c\n\n_reasoning\"\xe6\x01\n\tPriceTier\x12\x19\n\x11min_prompt_tokens\x18\x01 \x01(\x03\x12\x13\n\x06prompt\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x17\n\ncompletion\x18\x03 \x01(\x03H\x01\x88\x01\x01\x12\x17\n\ncache_read\x18\x04 \x01(\x03H\x02\x88\x01\x01\x12\x18\n\x0b\x63\x61\x63he_write\x18\x05 \x01(\x03H\x03\x88\x01\x01\x12\x16\n\treasoning\x18\x06 \x01(\x03H\x04\x88\x01\x01\x42\t\n\x07_promptB\r\n\x0b_completionB\r\n\x0b_cache_readB\x0e\n\x0c_cache_writeB\x0c\n\n_reasoningb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'switchyard.common.v1.price_
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PRICESNAPSHOT']._serialized_start=59
-  _globals['_PRICESNAPSHOT']._serialized_end=264
+  _globals['_PRICESNAPSHOT']._serialized_end=312
+  _globals['_PRICETIER']._serialized_start=315
+  _globals['_PRICETIER']._serialized_end=545
 # @@protoc_insertion_point(module_scope)

@@ -3,8 +3,10 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -32,6 +34,7 @@ class PriceSnapshot(_message.Message):
     CACHE_WRITE_FIELD_NUMBER: _builtins.int
     REASONING_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    TIERS_FIELD_NUMBER: _builtins.int
     prompt: _builtins.int
     completion: _builtins.int
     request: _builtins.int
@@ -41,6 +44,10 @@ class PriceSnapshot(_message.Message):
     reasoning: _builtins.int
     version: _builtins.str
     """Names the catalogue that said so, for audits."""
+    @_builtins.property
+    def tiers(self) -> _containers.RepeatedCompositeFieldContainer[Global___PriceTier]:
+        """Other prices for long prompts, by rising bound."""
+
     def __init__(
         self,
         *,
@@ -51,10 +58,11 @@ class PriceSnapshot(_message.Message):
         cache_write: _builtins.int | None = ...,
         reasoning: _builtins.int | None = ...,
         version: _builtins.str = ...,
+        tiers: _abc.Iterable[Global___PriceTier] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_cache_read", b"_cache_read", "_cache_write", b"_cache_write", "_reasoning", b"_reasoning", "cache_read", b"cache_read", "cache_write", b"cache_write", "reasoning", b"reasoning"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cache_read", b"_cache_read", "_cache_write", b"_cache_write", "_reasoning", b"_reasoning", "cache_read", b"cache_read", "cache_write", b"cache_write", "completion", b"completion", "prompt", b"prompt", "reasoning", b"reasoning", "request", b"request", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cache_read", b"_cache_read", "_cache_write", b"_cache_write", "_reasoning", b"_reasoning", "cache_read", b"cache_read", "cache_write", b"cache_write", "completion", b"completion", "prompt", b"prompt", "reasoning", b"reasoning", "request", b"request", "tiers", b"tiers", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cache_read: _TypeAlias = _typing.Literal["cache_read"]  # noqa: Y015
     _WhichOneofArgType__cache_read: _TypeAlias = _typing.Literal["_cache_read", b"_cache_read"]  # noqa: Y015
@@ -70,3 +78,58 @@ class PriceSnapshot(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__reasoning) -> _WhichOneofReturnType__reasoning | None: ...
 
 Global___PriceSnapshot: _TypeAlias = PriceSnapshot  # noqa: Y015
+
+@_typing.final
+class PriceTier(_message.Message):
+    """Prices that hold for a whole generation whose prompt has more than so many tokens. An absent one stays what it was."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MIN_PROMPT_TOKENS_FIELD_NUMBER: _builtins.int
+    PROMPT_FIELD_NUMBER: _builtins.int
+    COMPLETION_FIELD_NUMBER: _builtins.int
+    CACHE_READ_FIELD_NUMBER: _builtins.int
+    CACHE_WRITE_FIELD_NUMBER: _builtins.int
+    REASONING_FIELD_NUMBER: _builtins.int
+    min_prompt_tokens: _builtins.int
+    prompt: _builtins.int
+    completion: _builtins.int
+    cache_read: _builtins.int
+    cache_write: _builtins.int
+    reasoning: _builtins.int
+    def __init__(
+        self,
+        *,
+        min_prompt_tokens: _builtins.int = ...,
+        prompt: _builtins.int | None = ...,
+        completion: _builtins.int | None = ...,
+        cache_read: _builtins.int | None = ...,
+        cache_write: _builtins.int | None = ...,
+        reasoning: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cache_read", b"_cache_read", "_cache_write", b"_cache_write", "_completion", b"_completion", "_prompt", b"_prompt", "_reasoning", b"_reasoning", "cache_read", b"cache_read", "cache_write", b"cache_write", "completion", b"completion", "prompt", b"prompt", "reasoning", b"reasoning"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cache_read", b"_cache_read", "_cache_write", b"_cache_write", "_completion", b"_completion", "_prompt", b"_prompt", "_reasoning", b"_reasoning", "cache_read", b"cache_read", "cache_write", b"cache_write", "completion", b"completion", "min_prompt_tokens", b"min_prompt_tokens", "prompt", b"prompt", "reasoning", b"reasoning"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cache_read: _TypeAlias = _typing.Literal["cache_read"]  # noqa: Y015
+    _WhichOneofArgType__cache_read: _TypeAlias = _typing.Literal["_cache_read", b"_cache_read"]  # noqa: Y015
+    _WhichOneofReturnType__cache_write: _TypeAlias = _typing.Literal["cache_write"]  # noqa: Y015
+    _WhichOneofArgType__cache_write: _TypeAlias = _typing.Literal["_cache_write", b"_cache_write"]  # noqa: Y015
+    _WhichOneofReturnType__completion: _TypeAlias = _typing.Literal["completion"]  # noqa: Y015
+    _WhichOneofArgType__completion: _TypeAlias = _typing.Literal["_completion", b"_completion"]  # noqa: Y015
+    _WhichOneofReturnType__prompt: _TypeAlias = _typing.Literal["prompt"]  # noqa: Y015
+    _WhichOneofArgType__prompt: _TypeAlias = _typing.Literal["_prompt", b"_prompt"]  # noqa: Y015
+    _WhichOneofReturnType__reasoning: _TypeAlias = _typing.Literal["reasoning"]  # noqa: Y015
+    _WhichOneofArgType__reasoning: _TypeAlias = _typing.Literal["_reasoning", b"_reasoning"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cache_read) -> _WhichOneofReturnType__cache_read | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cache_write) -> _WhichOneofReturnType__cache_write | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__completion) -> _WhichOneofReturnType__completion | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__prompt) -> _WhichOneofReturnType__prompt | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reasoning) -> _WhichOneofReturnType__reasoning | None: ...
+
+Global___PriceTier: _TypeAlias = PriceTier  # noqa: Y015

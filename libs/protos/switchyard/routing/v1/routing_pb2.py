@@ -25,39 +25,57 @@ _sym_db = _symbol_database.Default()
 from switchyard.common.v1 import price_pb2 as switchyard_dot_common_dot_v1_dot_price__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#switchyard/routing/v1/routing.proto\x12\x15switchyard.routing.v1\x1a switchyard/common/v1/price.proto\"\xc9\x01\n\x0fRequestFeatures\x12\x0e\n\x06stream\x18\x01 \x01(\x08\x12\x1e\n\x16prompt_tokens_estimate\x18\x02 \x01(\x03\x12\x17\n\nmax_tokens\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x12\n\nuses_tools\x18\x04 \x01(\x08\x12\x1c\n\x14uses_response_format\x18\x05 \x01(\x08\x12\x12\n\nparameters\x18\x06 \x03(\t\x12\x18\n\x10input_modalities\x18\x07 \x03(\tB\r\n\x0b_max_tokens\"\xb0\x01\n\x08MaxPrice\x12\x13\n\x06prompt\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\x17\n\ncompletion\x18\x02 \x01(\x03H\x01\x88\x01\x01\x12\x14\n\x07request\x18\x03 \x01(\x03H\x02\x88\x01\x01\x12\x12\n\x05image\x18\x04 \x01(\x03H\x03\x88\x01\x01\x12\x12\n\x05\x61udio\x18\x05 \x01(\x03H\x04\x88\x01\x01\x42\t\n\x07_promptB\r\n\x0b_completionB\n\n\x08_requestB\x08\n\x06_imageB\x08\n\x06_audio\"\xe5\x02\n\x13ProviderPreferences\x12\r\n\x05order\x18\x01 \x03(\t\x12\x10\n\x08has_only\x18\x02 \x01(\x08\x12\x0c\n\x04only\x18\x03 \x03(\t\x12\x0e\n\x06ignore\x18\x04 \x03(\t\x12\x1c\n\x0f\x61llow_fallbacks\x18\x05 \x01(\x08H\x00\x88\x01\x01\x12)\n\x04sort\x18\x06 \x01(\x0e\x32\x1b.switchyard.routing.v1.Sort\x12\x1a\n\x12require_parameters\x18\x07 \x01(\x08\x12>\n\x0f\x64\x61ta_collection\x18\x08 \x01(\x0e\x32%.switchyard.routing.v1.DataCollection\x12\x0b\n\x03zdr\x18\t \x01(\x08\x12\x15\n\rquantizations\x18\n \x03(\t\x12\x32\n\tmax_price\x18\x0b \x01(\x0b\x32\x1f.switchyard.routing.v1.MaxPriceB\x12\n\x10_allow_fallbacks\"\xc3\x01\n\x0bPlanRequest\x12\x15\n\rgeneration_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0e\n\x06models\x18\x03 \x03(\t\x12\x38\n\x08\x66\x65\x61tures\x18\x04 \x01(\x0b\x32&.switchyard.routing.v1.RequestFeatures\x12?\n\x0bpreferences\x18\x05 \x01(\x0b\x32*.switchyard.routing.v1.ProviderPreferences\"[\n\nTimeLimits\x12\x12\n\nconnect_ms\x18\x01 \x01(\x05\x12\x16\n\x0e\x66irst_event_ms\x18\x02 \x01(\x05\x12\x0f\n\x07idle_ms\x18\x03 \x01(\x05\x12\x10\n\x08total_ms\x18\x04 \x01(\x05\"\xd5\x02\n\x07\x41ttempt\x12\x13\n\x0b\x65ndpoint_id\x18\x01 \x01(\t\x12\x15\n\rprovider_slug\x18\x02 \x01(\t\x12\x15\n\rprovider_name\x18\x03 \x01(\t\x12\x19\n\x11provider_model_id\x18\x04 \x01(\t\x12\r\n\x05model\x18\x05 \x01(\t\x12\x32\n\x05price\x18\x06 \x01(\x0b\x32#.switchyard.common.v1.PriceSnapshot\x12\x16\n\x0e\x63ontext_length\x18\x07 \x01(\x03\x12\x1d\n\x15max_completion_tokens\x18\x08 \x01(\x03\x12\x1e\n\x16unsupported_parameters\x18\t \x03(\t\x12\x31\n\x06limits\x18\n \x01(\x0b\x32!.switchyard.routing.v1.TimeLimits\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\x0f\n\x07is_byok\x18\x0c \x01(\x08\"R\n\x0cPlanResponse\x12\x30\n\x08\x61ttempts\x18\x01 \x03(\x0b\x32\x1e.switchyard.routing.v1.Attempt\x12\x10\n\x08strategy\x18\x02 \x01(\t\"\x13\n\x11ListModelsRequest\"0\n\x12ListModelsResponse\x12\x0c\n\x04json\x18\x01 \x01(\x0c\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\")\n\x18GetModelEndpointsRequest\x12\r\n\x05model\x18\x01 \x01(\t\")\n\x19GetModelEndpointsResponse\x12\x0c\n\x04json\x18\x01 \x01(\x0c*d\n\x04Sort\x12\x14\n\x10SORT_UNSPECIFIED\x10\x00\x12\x0e\n\nSORT_PRICE\x10\x01\x12\x13\n\x0fSORT_THROUGHPUT\x10\x02\x12\x10\n\x0cSORT_LATENCY\x10\x03\x12\x0f\n\x0bSORT_EXACTO\x10\x04*f\n\x0e\x44\x61taCollection\x12\x1f\n\x1b\x44\x41TA_COLLECTION_UNSPECIFIED\x10\x00\x12\x19\n\x15\x44\x41TA_COLLECTION_ALLOW\x10\x01\x12\x18\n\x14\x44\x41TA_COLLECTION_DENY\x10\x02\x32\xbb\x02\n\rRouterService\x12O\n\x04Plan\x12\".switchyard.routing.v1.PlanRequest\x1a#.switchyard.routing.v1.PlanResponse\x12\x61\n\nListModels\x12(.switchyard.routing.v1.ListModelsRequest\x1a).switchyard.routing.v1.ListModelsResponse\x12v\n\x11GetModelEndpoints\x12/.switchyard.routing.v1.GetModelEndpointsRequest\x1a\x30.switchyard.routing.v1.GetModelEndpointsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#switchyard/routing/v1/routing.proto\x12\x15switchyard.routing.v1\x1a switchyard/common/v1/price.proto\"\xdc\x01\n\x0fRequestFeatures\x12\x0e\n\x06stream\x18\x01 \x01(\x08\x12\x1e\n\x16prompt_tokens_estimate\x18\x02 \x01(\x03\x12\x17\n\nmax_tokens\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x12\n\nuses_tools\x18\x04 \x01(\x08\x12\x1c\n\x14uses_response_format\x18\x05 \x01(\x08\x12\x12\n\nparameters\x18\x06 \x03(\t\x12\x18\n\x10input_modalities\x18\x07 \x03(\t\x12\x11\n\toperation\x18\x08 \x01(\tB\r\n\x0b_max_tokens\"\xb0\x01\n\x08MaxPrice\x12\x13\n\x06prompt\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\x17\n\ncompletion\x18\x02 \x01(\x03H\x01\x88\x01\x01\x12\x14\n\x07request\x18\x03 \x01(\x03H\x02\x88\x01\x01\x12\x12\n\x05image\x18\x04 \x01(\x03H\x03\x88\x01\x01\x12\x12\n\x05\x61udio\x18\x05 \x01(\x03H\x04\x88\x01\x01\x42\t\n\x07_promptB\r\n\x0b_completionB\n\n\x08_requestB\x08\n\x06_imageB\x08\n\x06_audio\"\xe5\x02\n\x13ProviderPreferences\x12\r\n\x05order\x18\x01 \x03(\t\x12\x10\n\x08has_only\x18\x02 \x01(\x08\x12\x0c\n\x04only\x18\x03 \x03(\t\x12\x0e\n\x06ignore\x18\x04 \x03(\t\x12\x1c\n\x0f\x61llow_fallbacks\x18\x05 \x01(\x08H\x00\x88\x01\x01\x12)\n\x04sort\x18\x06 \x01(\x0e\x32\x1b.switchyard.routing.v1.Sort\x12\x1a\n\x12require_parameters\x18\x07 \x01(\x08\x12>\n\x0f\x64\x61ta_collection\x18\x08 \x01(\x0e\x32%.switchyard.routing.v1.DataCollection\x12\x0b\n\x03zdr\x18\t \x01(\x08\x12\x15\n\rquantizations\x18\n \x03(\t\x12\x32\n\tmax_price\x18\x0b \x01(\x0b\x32\x1f.switchyard.routing.v1.MaxPriceB\x12\n\x10_allow_fallbacks\"\xc3\x01\n\x0bPlanRequest\x12\x15\n\rgeneration_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0e\n\x06models\x18\x03 \x03(\t\x12\x38\n\x08\x66\x65\x61tures\x18\x04 \x01(\x0b\x32&.switchyard.routing.v1.RequestFeatures\x12?\n\x0bpreferences\x18\x05 \x01(\x0b\x32*.switchyard.routing.v1.ProviderPreferences\"[\n\nTimeLimits\x12\x12\n\nconnect_ms\x18\x01 \x01(\x05\x12\x16\n\x0e\x66irst_event_ms\x18\x02 \x01(\x05\x12\x0f\n\x07idle_ms\x18\x03 \x01(\x05\x12\x10\n\x08total_ms\x18\x04 \x01(\x05\"\xd5\x02\n\x07\x41ttempt\x12\x13\n\x0b\x65ndpoint_id\x18\x01 \x01(\t\x12\x15\n\rprovider_slug\x18\x02 \x01(\t\x12\x15\n\rprovider_name\x18\x03 \x01(\t\x12\x19\n\x11provider_model_id\x18\x04 \x01(\t\x12\r\n\x05model\x18\x05 \x01(\t\x12\x32\n\x05price\x18\x06 \x01(\x0b\x32#.switchyard.common.v1.PriceSnapshot\x12\x16\n\x0e\x63ontext_length\x18\x07 \x01(\x03\x12\x1d\n\x15max_completion_tokens\x18\x08 \x01(\x03\x12\x1e\n\x16unsupported_parameters\x18\t \x03(\t\x12\x31\n\x06limits\x18\n \x01(\x0b\x32!.switchyard.routing.v1.TimeLimits\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\x0f\n\x07is_byok\x18\x0c \x01(\x08\"R\n\x0cPlanResponse\x12\x30\n\x08\x61ttempts\x18\x01 \x03(\x0b\x32\x1e.switchyard.routing.v1.Attempt\x12\x10\n\x08strategy\x18\x02 \x01(\t\"\xa6\x05\n\x0bModelFilter\x12\x19\n\x11output_modalities\x18\x01 \x03(\t\x12\x18\n\x10input_modalities\x18\x02 \x03(\t\x12\x1c\n\x14supported_parameters\x18\x03 \x03(\t\x12\x15\n\rmodel_authors\x18\x04 \x03(\t\x12\x11\n\tproviders\x18\x05 \x03(\t\x12\x0e\n\x06search\x18\x06 \x01(\t\x12\x14\n\x0c\x61rchitecture\x18\x07 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x08 \x01(\t\x12\x0e\n\x06region\x18\t \x01(\t\x12\x0b\n\x03zdr\x18\n \x01(\x08\x12\x18\n\x0b\x64istillable\x18\x0b \x01(\x08H\x00\x88\x01\x01\x12\x1f\n\x12min_context_length\x18\x0c \x01(\x03H\x01\x88\x01\x01\x12\x1d\n\x10min_prompt_price\x18\r \x01(\x03H\x02\x88\x01\x01\x12\x1d\n\x10max_prompt_price\x18\x0e \x01(\x03H\x03\x88\x01\x01\x12!\n\x14min_completion_price\x18\x0f \x01(\x03H\x04\x88\x01\x01\x12!\n\x14max_completion_price\x18\x10 \x01(\x03H\x05\x88\x01\x01\x12\x19\n\x0cmin_age_days\x18\x11 \x01(\x03H\x06\x88\x01\x01\x12\x19\n\x0cmax_age_days\x18\x12 \x01(\x03H\x07\x88\x01\x01\x12\x1d\n\x15\x62ounds_unknown_figure\x18\x13 \x01(\x08\x12\x0c\n\x04sort\x18\x14 \x01(\tB\x0e\n\x0c_distillableB\x15\n\x13_min_context_lengthB\x13\n\x11_min_prompt_priceB\x13\n\x11_max_prompt_priceB\x17\n\x15_min_completion_priceB\x17\n\x15_max_completion_priceB\x0f\n\r_min_age_daysB\x0f\n\r_max_age_days\"\x8b\x01\n\x11ListModelsRequest\x12\x32\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\".switchyard.routing.v1.ModelFilter\x12\r\n\x05limit\x18\x02 \x01(\x05\x12\x0e\n\x06offset\x18\x03 \x01(\x05\x12\x0c\n\x04link\x18\x04 \x01(\t\x12\x15\n\rif_none_match\x18\x05 \x01(\t\"F\n\x12ListModelsResponse\x12\x0c\n\x04json\x18\x01 \x01(\x0c\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\x14\n\x0cnot_modified\x18\x03 \x01(\x08\"H\n\x12\x43ountModelsRequest\x12\x32\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\".switchyard.routing.v1.ModelFilter\"$\n\x13\x43ountModelsResponse\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\" \n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\" \n\x10GetModelResponse\x12\x0c\n\x04json\x18\x01 \x01(\x0c\")\n\x18GetModelEndpointsRequest\x12\r\n\x05model\x18\x01 \x01(\t\")\n\x19GetModelEndpointsResponse\x12\x0c\n\x04json\x18\x01 \x01(\x0c\"\x19\n\x17ListZdrEndpointsRequest\"(\n\x18ListZdrEndpointsResponse\x12\x0c\n\x04json\x18\x01 \x01(\x0c\"\x16\n\x14ListProvidersRequest\"%\n\x15ListProvidersResponse\x12\x0c\n\x04json\x18\x01 \x01(\x0c*d\n\x04Sort\x12\x14\n\x10SORT_UNSPECIFIED\x10\x00\x12\x0e\n\nSORT_PRICE\x10\x01\x12\x13\n\x0fSORT_THROUGHPUT\x10\x02\x12\x10\n\x0cSORT_LATENCY\x10\x03\x12\x0f\n\x0bSORT_EXACTO\x10\x04*f\n\x0e\x44\x61taCollection\x12\x1f\n\x1b\x44\x41TA_COLLECTION_UNSPECIFIED\x10\x00\x12\x19\n\x15\x44\x41TA_COLLECTION_ALLOW\x10\x01\x12\x18\n\x14\x44\x41TA_COLLECTION_DENY\x10\x02\x32\xdf\x05\n\rRouterService\x12O\n\x04Plan\x12\".switchyard.routing.v1.PlanRequest\x1a#.switchyard.routing.v1.PlanResponse\x12\x61\n\nListModels\x12(.switchyard.routing.v1.ListModelsRequest\x1a).switchyard.routing.v1.ListModelsResponse\x12\x64\n\x0b\x43ountModels\x12).switchyard.routing.v1.CountModelsRequest\x1a*.switchyard.routing.v1.CountModelsResponse\x12[\n\x08GetModel\x12&.switchyard.routing.v1.GetModelRequest\x1a\'.switchyard.routing.v1.GetModelResponse\x12v\n\x11GetModelEndpoints\x12/.switchyard.routing.v1.GetModelEndpointsRequest\x1a\x30.switchyard.routing.v1.GetModelEndpointsResponse\x12s\n\x10ListZdrEndpoints\x12..switchyard.routing.v1.ListZdrEndpointsRequest\x1a/.switchyard.routing.v1.ListZdrEndpointsResponse\x12j\n\rListProviders\x12+.switchyard.routing.v1.ListProvidersRequest\x1a,.switchyard.routing.v1.ListProvidersResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'switchyard.routing.v1.routing_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SORT']._serialized_start=1715
-  _globals['_SORT']._serialized_end=1815
-  _globals['_DATACOLLECTION']._serialized_start=1817
-  _globals['_DATACOLLECTION']._serialized_end=1919
+  _globals['_SORT']._serialized_start=2870
+  _globals['_SORT']._serialized_end=2970
+  _globals['_DATACOLLECTION']._serialized_start=2972
+  _globals['_DATACOLLECTION']._serialized_end=3074
   _globals['_REQUESTFEATURES']._serialized_start=97
-  _globals['_REQUESTFEATURES']._serialized_end=298
-  _globals['_MAXPRICE']._serialized_start=301
-  _globals['_MAXPRICE']._serialized_end=477
-  _globals['_PROVIDERPREFERENCES']._serialized_start=480
-  _globals['_PROVIDERPREFERENCES']._serialized_end=837
-  _globals['_PLANREQUEST']._serialized_start=840
-  _globals['_PLANREQUEST']._serialized_end=1035
-  _globals['_TIMELIMITS']._serialized_start=1037
-  _globals['_TIMELIMITS']._serialized_end=1128
-  _globals['_ATTEMPT']._serialized_start=1131
-  _globals['_ATTEMPT']._serialized_end=1472
-  _globals['_PLANRESPONSE']._serialized_start=1474
-  _globals['_PLANRESPONSE']._serialized_end=1556
-  _globals['_LISTMODELSREQUEST']._serialized_start=1558
-  _globals['_LISTMODELSREQUEST']._serialized_end=1577
-  _globals['_LISTMODELSRESPONSE']._serialized_start=1579
-  _globals['_LISTMODELSRESPONSE']._serialized_end=1627
-  _globals['_GETMODELENDPOINTSREQUEST']._serialized_start=1629
-  _globals['_GETMODELENDPOINTSREQUEST']._serialized_end=1670
-  _globals['_GETMODELENDPOINTSRESPONSE']._serialized_start=1672
-  _globals['_GETMODELENDPOINTSRESPONSE']._serialized_end=1713
-  _globals['_ROUTERSERVICE']._serialized_start=1922
-  _globals['_ROUTERSERVICE']._serialized_end=2237
+  _globals['_REQUESTFEATURES']._serialized_end=317
+  _globals['_MAXPRICE']._serialized_start=320
+  _globals['_MAXPRICE']._serialized_end=496
+  _globals['_PROVIDERPREFERENCES']._serialized_start=499
+  _globals['_PROVIDERPREFERENCES']._serialized_end=856
+  _globals['_PLANREQUEST']._serialized_start=859
+  _globals['_PLANREQUEST']._serialized_end=1054
+  _globals['_TIMELIMITS']._serialized_start=1056
+  _globals['_TIMELIMITS']._serialized_end=1147
+  _globals['_ATTEMPT']._serialized_start=1150
+  _globals['_ATTEMPT']._serialized_end=1491
+  _globals['_PLANRESPONSE']._serialized_start=1493
+  _globals['_PLANRESPONSE']._serialized_end=1575
+  _globals['_MODELFILTER']._serialized_start=1578
+  _globals['_MODELFILTER']._serialized_end=2256
+  _globals['_LISTMODELSREQUEST']._serialized_start=2259
+  _globals['_LISTMODELSREQUEST']._serialized_end=2398
+  _globals['_LISTMODELSRESPONSE']._serialized_start=2400
+  _globals['_LISTMODELSRESPONSE']._serialized_end=2470
+  _globals['_COUNTMODELSREQUEST']._serialized_start=2472
+  _globals['_COUNTMODELSREQUEST']._serialized_end=2544
+  _globals['_COUNTMODELSRESPONSE']._serialized_start=2546
+  _globals['_COUNTMODELSRESPONSE']._serialized_end=2582
+  _globals['_GETMODELREQUEST']._serialized_start=2584
+  _globals['_GETMODELREQUEST']._serialized_end=2616
+  _globals['_GETMODELRESPONSE']._serialized_start=2618
+  _globals['_GETMODELRESPONSE']._serialized_end=2650
+  _globals['_GETMODELENDPOINTSREQUEST']._serialized_start=2652
+  _globals['_GETMODELENDPOINTSREQUEST']._serialized_end=2693
+  _globals['_GETMODELENDPOINTSRESPONSE']._serialized_start=2695
+  _globals['_GETMODELENDPOINTSRESPONSE']._serialized_end=2736
+  _globals['_LISTZDRENDPOINTSREQUEST']._serialized_start=2738
+  _globals['_LISTZDRENDPOINTSREQUEST']._serialized_end=2763
+  _globals['_LISTZDRENDPOINTSRESPONSE']._serialized_start=2765
+  _globals['_LISTZDRENDPOINTSRESPONSE']._serialized_end=2805
+  _globals['_LISTPROVIDERSREQUEST']._serialized_start=2807
+  _globals['_LISTPROVIDERSREQUEST']._serialized_end=2829
+  _globals['_LISTPROVIDERSRESPONSE']._serialized_start=2831
+  _globals['_LISTPROVIDERSRESPONSE']._serialized_end=2868
+  _globals['_ROUTERSERVICE']._serialized_start=3077
+  _globals['_ROUTERSERVICE']._serialized_end=3812
 # @@protoc_insertion_point(module_scope)

@@ -71,12 +71,15 @@ class RequestFeatures(_message.Message):
     USES_RESPONSE_FORMAT_FIELD_NUMBER: _builtins.int
     PARAMETERS_FIELD_NUMBER: _builtins.int
     INPUT_MODALITIES_FIELD_NUMBER: _builtins.int
+    OPERATION_FIELD_NUMBER: _builtins.int
     stream: _builtins.bool
     prompt_tokens_estimate: _builtins.int
     max_tokens: _builtins.int
     """Absent: the caller named no limit."""
     uses_tools: _builtins.bool
     uses_response_format: _builtins.bool
+    operation: _builtins.str
+    """What is asked of the endpoint: chat (also when empty), completions, embeddings, rerank, images, …"""
     @_builtins.property
     def parameters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Parameters the caller set, by their names in the chat dialect."""
@@ -95,10 +98,11 @@ class RequestFeatures(_message.Message):
         uses_response_format: _builtins.bool = ...,
         parameters: _abc.Iterable[_builtins.str] | None = ...,
         input_modalities: _abc.Iterable[_builtins.str] | None = ...,
+        operation: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_tokens", b"_max_tokens", "max_tokens", b"max_tokens"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_tokens", b"_max_tokens", "input_modalities", b"input_modalities", "max_tokens", b"max_tokens", "parameters", b"parameters", "prompt_tokens_estimate", b"prompt_tokens_estimate", "stream", b"stream", "uses_response_format", b"uses_response_format", "uses_tools", b"uses_tools"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_tokens", b"_max_tokens", "input_modalities", b"input_modalities", "max_tokens", b"max_tokens", "operation", b"operation", "parameters", b"parameters", "prompt_tokens_estimate", b"prompt_tokens_estimate", "stream", b"stream", "uses_response_format", b"uses_response_format", "uses_tools", b"uses_tools"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_tokens: _TypeAlias = _typing.Literal["max_tokens"]  # noqa: Y015
     _WhichOneofArgType__max_tokens: _TypeAlias = _typing.Literal["_max_tokens", b"_max_tokens"]  # noqa: Y015
@@ -372,15 +376,160 @@ class PlanResponse(_message.Message):
 Global___PlanResponse: _TypeAlias = PlanResponse  # noqa: Y015
 
 @_typing.final
-class ListModelsRequest(_message.Message):
+class ModelFilter(_message.Message):
+    """Which models, in which order (reference api-facts §4). Absent fields bind nothing. Lists must hold at once, but for
+    `output_modalities`, `model_authors` and `providers`, of which one is enough.
+    """
+
     DESCRIPTOR: _descriptor.Descriptor
+
+    OUTPUT_MODALITIES_FIELD_NUMBER: _builtins.int
+    INPUT_MODALITIES_FIELD_NUMBER: _builtins.int
+    SUPPORTED_PARAMETERS_FIELD_NUMBER: _builtins.int
+    MODEL_AUTHORS_FIELD_NUMBER: _builtins.int
+    PROVIDERS_FIELD_NUMBER: _builtins.int
+    SEARCH_FIELD_NUMBER: _builtins.int
+    ARCHITECTURE_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    REGION_FIELD_NUMBER: _builtins.int
+    ZDR_FIELD_NUMBER: _builtins.int
+    DISTILLABLE_FIELD_NUMBER: _builtins.int
+    MIN_CONTEXT_LENGTH_FIELD_NUMBER: _builtins.int
+    MIN_PROMPT_PRICE_FIELD_NUMBER: _builtins.int
+    MAX_PROMPT_PRICE_FIELD_NUMBER: _builtins.int
+    MIN_COMPLETION_PRICE_FIELD_NUMBER: _builtins.int
+    MAX_COMPLETION_PRICE_FIELD_NUMBER: _builtins.int
+    MIN_AGE_DAYS_FIELD_NUMBER: _builtins.int
+    MAX_AGE_DAYS_FIELD_NUMBER: _builtins.int
+    BOUNDS_UNKNOWN_FIGURE_FIELD_NUMBER: _builtins.int
+    SORT_FIELD_NUMBER: _builtins.int
+    search: _builtins.str
+    """Words in id, name or description."""
+    architecture: _builtins.str
+    """Tokenizer family."""
+    category: _builtins.str
+    region: _builtins.str
+    zdr: _builtins.bool
+    distillable: _builtins.bool
+    min_context_length: _builtins.int
+    min_prompt_price: _builtins.int
+    """Nano-USD per million tokens."""
+    max_prompt_price: _builtins.int
+    min_completion_price: _builtins.int
+    max_completion_price: _builtins.int
+    min_age_days: _builtins.int
+    max_age_days: _builtins.int
+    bounds_unknown_figure: _builtins.bool
+    """A bound on a figure that is known of no model (benchmarks, tool success) was given: nothing fits."""
+    sort: _builtins.str
+    """As in the public API; empty: newest first."""
+    @_builtins.property
+    def output_modalities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Empty: text. `all`: whatever there is."""
+
+    @_builtins.property
+    def input_modalities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def supported_parameters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def model_authors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def providers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Slugs, aliases or display names."""
 
     def __init__(
         self,
+        *,
+        output_modalities: _abc.Iterable[_builtins.str] | None = ...,
+        input_modalities: _abc.Iterable[_builtins.str] | None = ...,
+        supported_parameters: _abc.Iterable[_builtins.str] | None = ...,
+        model_authors: _abc.Iterable[_builtins.str] | None = ...,
+        providers: _abc.Iterable[_builtins.str] | None = ...,
+        search: _builtins.str = ...,
+        architecture: _builtins.str = ...,
+        category: _builtins.str = ...,
+        region: _builtins.str = ...,
+        zdr: _builtins.bool = ...,
+        distillable: _builtins.bool | None = ...,
+        min_context_length: _builtins.int | None = ...,
+        min_prompt_price: _builtins.int | None = ...,
+        max_prompt_price: _builtins.int | None = ...,
+        min_completion_price: _builtins.int | None = ...,
+        max_completion_price: _builtins.int | None = ...,
+        min_age_days: _builtins.int | None = ...,
+        max_age_days: _builtins.int | None = ...,
+        bounds_unknown_figure: _builtins.bool = ...,
+        sort: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_distillable", b"_distillable", "_max_age_days", b"_max_age_days", "_max_completion_price", b"_max_completion_price", "_max_prompt_price", b"_max_prompt_price", "_min_age_days", b"_min_age_days", "_min_completion_price", b"_min_completion_price", "_min_context_length", b"_min_context_length", "_min_prompt_price", b"_min_prompt_price", "distillable", b"distillable", "max_age_days", b"max_age_days", "max_completion_price", b"max_completion_price", "max_prompt_price", b"max_prompt_price", "min_age_days", b"min_age_days", "min_completion_price", b"min_completion_price", "min_context_length", b"min_context_length", "min_prompt_price", b"min_prompt_price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_distillable", b"_distillable", "_max_age_days", b"_max_age_days", "_max_completion_price", b"_max_completion_price", "_max_prompt_price", b"_max_prompt_price", "_min_age_days", b"_min_age_days", "_min_completion_price", b"_min_completion_price", "_min_context_length", b"_min_context_length", "_min_prompt_price", b"_min_prompt_price", "architecture", b"architecture", "bounds_unknown_figure", b"bounds_unknown_figure", "category", b"category", "distillable", b"distillable", "input_modalities", b"input_modalities", "max_age_days", b"max_age_days", "max_completion_price", b"max_completion_price", "max_prompt_price", b"max_prompt_price", "min_age_days", b"min_age_days", "min_completion_price", b"min_completion_price", "min_context_length", b"min_context_length", "min_prompt_price", b"min_prompt_price", "model_authors", b"model_authors", "output_modalities", b"output_modalities", "providers", b"providers", "region", b"region", "search", b"search", "sort", b"sort", "supported_parameters", b"supported_parameters", "zdr", b"zdr"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__distillable: _TypeAlias = _typing.Literal["distillable"]  # noqa: Y015
+    _WhichOneofArgType__distillable: _TypeAlias = _typing.Literal["_distillable", b"_distillable"]  # noqa: Y015
+    _WhichOneofReturnType__max_age_days: _TypeAlias = _typing.Literal["max_age_days"]  # noqa: Y015
+    _WhichOneofArgType__max_age_days: _TypeAlias = _typing.Literal["_max_age_days", b"_max_age_days"]  # noqa: Y015
+    _WhichOneofReturnType__max_completion_price: _TypeAlias = _typing.Literal["max_completion_price"]  # noqa: Y015
+    _WhichOneofArgType__max_completion_price: _TypeAlias = _typing.Literal["_max_completion_price", b"_max_completion_price"]  # noqa: Y015
+    _WhichOneofReturnType__max_prompt_price: _TypeAlias = _typing.Literal["max_prompt_price"]  # noqa: Y015
+    _WhichOneofArgType__max_prompt_price: _TypeAlias = _typing.Literal["_max_prompt_price", b"_max_prompt_price"]  # noqa: Y015
+    _WhichOneofReturnType__min_age_days: _TypeAlias = _typing.Literal["min_age_days"]  # noqa: Y015
+    _WhichOneofArgType__min_age_days: _TypeAlias = _typing.Literal["_min_age_days", b"_min_age_days"]  # noqa: Y015
+    _WhichOneofReturnType__min_completion_price: _TypeAlias = _typing.Literal["min_completion_price"]  # noqa: Y015
+    _WhichOneofArgType__min_completion_price: _TypeAlias = _typing.Literal["_min_completion_price", b"_min_completion_price"]  # noqa: Y015
+    _WhichOneofReturnType__min_context_length: _TypeAlias = _typing.Literal["min_context_length"]  # noqa: Y015
+    _WhichOneofArgType__min_context_length: _TypeAlias = _typing.Literal["_min_context_length", b"_min_context_length"]  # noqa: Y015
+    _WhichOneofReturnType__min_prompt_price: _TypeAlias = _typing.Literal["min_prompt_price"]  # noqa: Y015
+    _WhichOneofArgType__min_prompt_price: _TypeAlias = _typing.Literal["_min_prompt_price", b"_min_prompt_price"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__distillable) -> _WhichOneofReturnType__distillable | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_age_days) -> _WhichOneofReturnType__max_age_days | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_completion_price) -> _WhichOneofReturnType__max_completion_price | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_prompt_price) -> _WhichOneofReturnType__max_prompt_price | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_age_days) -> _WhichOneofReturnType__min_age_days | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_completion_price) -> _WhichOneofReturnType__min_completion_price | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_context_length) -> _WhichOneofReturnType__min_context_length | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_prompt_price) -> _WhichOneofReturnType__min_prompt_price | None: ...
+
+Global___ModelFilter: _TypeAlias = ModelFilter  # noqa: Y015
+
+@_typing.final
+class ListModelsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILTER_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    LINK_FIELD_NUMBER: _builtins.int
+    IF_NONE_MATCH_FIELD_NUMBER: _builtins.int
+    limit: _builtins.int
+    """0: all of them, without paging."""
+    offset: _builtins.int
+    link: _builtins.str
+    """The public path and query of this list without `offset` and `limit`, for the link to the next page."""
+    if_none_match: _builtins.str
+    """What the caller has already: answered without JSON when it is still that."""
+    @_builtins.property
+    def filter(self) -> Global___ModelFilter: ...
+    def __init__(
+        self,
+        *,
+        filter: Global___ModelFilter | None = ...,
+        limit: _builtins.int = ...,
+        offset: _builtins.int = ...,
+        link: _builtins.str = ...,
+        if_none_match: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "if_none_match", b"if_none_match", "limit", b"limit", "link", b"link", "offset", b"offset"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -392,21 +541,101 @@ class ListModelsResponse(_message.Message):
 
     JSON_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    NOT_MODIFIED_FIELD_NUMBER: _builtins.int
     json: _builtins.bytes
     etag: _builtins.str
+    not_modified: _builtins.bool
     def __init__(
         self,
         *,
         json: _builtins.bytes = ...,
         etag: _builtins.str = ...,
+        not_modified: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "json", b"json"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "json", b"json", "not_modified", b"not_modified"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListModelsResponse: _TypeAlias = ListModelsResponse  # noqa: Y015
+
+@_typing.final
+class CountModelsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILTER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def filter(self) -> Global___ModelFilter: ...
+    def __init__(
+        self,
+        *,
+        filter: Global___ModelFilter | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountModelsRequest: _TypeAlias = CountModelsRequest  # noqa: Y015
+
+@_typing.final
+class CountModelsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNT_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    def __init__(
+        self,
+        *,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountModelsResponse: _TypeAlias = CountModelsResponse  # noqa: Y015
+
+@_typing.final
+class GetModelRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetModelRequest: _TypeAlias = GetModelRequest  # noqa: Y015
+
+@_typing.final
+class GetModelResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JSON_FIELD_NUMBER: _builtins.int
+    json: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        json: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["json", b"json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetModelResponse: _TypeAlias = GetModelResponse  # noqa: Y015
 
 @_typing.final
 class GetModelEndpointsRequest(_message.Message):
@@ -445,3 +674,71 @@ class GetModelEndpointsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetModelEndpointsResponse: _TypeAlias = GetModelEndpointsResponse  # noqa: Y015
+
+@_typing.final
+class ListZdrEndpointsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListZdrEndpointsRequest: _TypeAlias = ListZdrEndpointsRequest  # noqa: Y015
+
+@_typing.final
+class ListZdrEndpointsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JSON_FIELD_NUMBER: _builtins.int
+    json: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        json: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["json", b"json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListZdrEndpointsResponse: _TypeAlias = ListZdrEndpointsResponse  # noqa: Y015
+
+@_typing.final
+class ListProvidersRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListProvidersRequest: _TypeAlias = ListProvidersRequest  # noqa: Y015
+
+@_typing.final
+class ListProvidersResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JSON_FIELD_NUMBER: _builtins.int
+    json: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        json: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["json", b"json"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListProvidersResponse: _TypeAlias = ListProvidersResponse  # noqa: Y015

@@ -45,10 +45,30 @@ class RouterServiceStub:
                 request_serializer=switchyard_dot_routing_dot_v1_dot_routing__pb2.ListModelsRequest.SerializeToString,
                 response_deserializer=switchyard_dot_routing_dot_v1_dot_routing__pb2.ListModelsResponse.FromString,
                 _registered_method=True)
+        self.CountModels = channel.unary_unary(
+                '/switchyard.routing.v1.RouterService/CountModels',
+                request_serializer=switchyard_dot_routing_dot_v1_dot_routing__pb2.CountModelsRequest.SerializeToString,
+                response_deserializer=switchyard_dot_routing_dot_v1_dot_routing__pb2.CountModelsResponse.FromString,
+                _registered_method=True)
+        self.GetModel = channel.unary_unary(
+                '/switchyard.routing.v1.RouterService/GetModel',
+                request_serializer=switchyard_dot_routing_dot_v1_dot_routing__pb2.GetModelRequest.SerializeToString,
+                response_deserializer=switchyard_dot_routing_dot_v1_dot_routing__pb2.GetModelResponse.FromString,
+                _registered_method=True)
         self.GetModelEndpoints = channel.unary_unary(
                 '/switchyard.routing.v1.RouterService/GetModelEndpoints',
                 request_serializer=switchyard_dot_routing_dot_v1_dot_routing__pb2.GetModelEndpointsRequest.SerializeToString,
                 response_deserializer=switchyard_dot_routing_dot_v1_dot_routing__pb2.GetModelEndpointsResponse.FromString,
+                _registered_method=True)
+        self.ListZdrEndpoints = channel.unary_unary(
+                '/switchyard.routing.v1.RouterService/ListZdrEndpoints',
+                request_serializer=switchyard_dot_routing_dot_v1_dot_routing__pb2.ListZdrEndpointsRequest.SerializeToString,
+                response_deserializer=switchyard_dot_routing_dot_v1_dot_routing__pb2.ListZdrEndpointsResponse.FromString,
+                _registered_method=True)
+        self.ListProviders = channel.unary_unary(
+                '/switchyard.routing.v1.RouterService/ListProviders',
+                request_serializer=switchyard_dot_routing_dot_v1_dot_routing__pb2.ListProvidersRequest.SerializeToString,
+                response_deserializer=switchyard_dot_routing_dot_v1_dot_routing__pb2.ListProvidersResponse.FromString,
                 _registered_method=True)
 
 
@@ -64,7 +84,21 @@ class RouterServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListModels(self, request, context):
-        """The public list of models as ready JSON.
+        """The public list of models as ready JSON. INVALID_ARGUMENT names the field of the filter that is wrong.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CountModels(self, request, context):
+        """How many models the list would have.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetModel(self, request, context):
+        """One model as ready JSON. NOT_FOUND for an unknown model.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -72,6 +106,20 @@ class RouterServiceServicer:
 
     def GetModelEndpoints(self, request, context):
         """One model with its endpoints as ready JSON. NOT_FOUND for an unknown model.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListZdrEndpoints(self, request, context):
+        """Endpoints that keep nothing, over all models, as ready JSON.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListProviders(self, request, context):
+        """Providers with an endpoint on offer, as ready JSON.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -90,10 +138,30 @@ def add_RouterServiceServicer_to_server(servicer, server):
                     request_deserializer=switchyard_dot_routing_dot_v1_dot_routing__pb2.ListModelsRequest.FromString,
                     response_serializer=switchyard_dot_routing_dot_v1_dot_routing__pb2.ListModelsResponse.SerializeToString,
             ),
+            'CountModels': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountModels,
+                    request_deserializer=switchyard_dot_routing_dot_v1_dot_routing__pb2.CountModelsRequest.FromString,
+                    response_serializer=switchyard_dot_routing_dot_v1_dot_routing__pb2.CountModelsResponse.SerializeToString,
+            ),
+            'GetModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetModel,
+                    request_deserializer=switchyard_dot_routing_dot_v1_dot_routing__pb2.GetModelRequest.FromString,
+                    response_serializer=switchyard_dot_routing_dot_v1_dot_routing__pb2.GetModelResponse.SerializeToString,
+            ),
             'GetModelEndpoints': grpc.unary_unary_rpc_method_handler(
                     servicer.GetModelEndpoints,
                     request_deserializer=switchyard_dot_routing_dot_v1_dot_routing__pb2.GetModelEndpointsRequest.FromString,
                     response_serializer=switchyard_dot_routing_dot_v1_dot_routing__pb2.GetModelEndpointsResponse.SerializeToString,
+            ),
+            'ListZdrEndpoints': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListZdrEndpoints,
+                    request_deserializer=switchyard_dot_routing_dot_v1_dot_routing__pb2.ListZdrEndpointsRequest.FromString,
+                    response_serializer=switchyard_dot_routing_dot_v1_dot_routing__pb2.ListZdrEndpointsResponse.SerializeToString,
+            ),
+            'ListProviders': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListProviders,
+                    request_deserializer=switchyard_dot_routing_dot_v1_dot_routing__pb2.ListProvidersRequest.FromString,
+                    response_serializer=switchyard_dot_routing_dot_v1_dot_routing__pb2.ListProvidersResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -162,6 +230,60 @@ class RouterService:
             _registered_method=True)
 
     @staticmethod
+    def CountModels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/switchyard.routing.v1.RouterService/CountModels',
+            switchyard_dot_routing_dot_v1_dot_routing__pb2.CountModelsRequest.SerializeToString,
+            switchyard_dot_routing_dot_v1_dot_routing__pb2.CountModelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/switchyard.routing.v1.RouterService/GetModel',
+            switchyard_dot_routing_dot_v1_dot_routing__pb2.GetModelRequest.SerializeToString,
+            switchyard_dot_routing_dot_v1_dot_routing__pb2.GetModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetModelEndpoints(request,
             target,
             options=(),
@@ -178,6 +300,60 @@ class RouterService:
             '/switchyard.routing.v1.RouterService/GetModelEndpoints',
             switchyard_dot_routing_dot_v1_dot_routing__pb2.GetModelEndpointsRequest.SerializeToString,
             switchyard_dot_routing_dot_v1_dot_routing__pb2.GetModelEndpointsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListZdrEndpoints(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/switchyard.routing.v1.RouterService/ListZdrEndpoints',
+            switchyard_dot_routing_dot_v1_dot_routing__pb2.ListZdrEndpointsRequest.SerializeToString,
+            switchyard_dot_routing_dot_v1_dot_routing__pb2.ListZdrEndpointsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListProviders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/switchyard.routing.v1.RouterService/ListProviders',
+            switchyard_dot_routing_dot_v1_dot_routing__pb2.ListProvidersRequest.SerializeToString,
+            switchyard_dot_routing_dot_v1_dot_routing__pb2.ListProvidersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -19,9 +19,17 @@ class RouterServiceStub:
     Plan: _aio.UnaryUnaryMultiCallable[_routing_pb2.PlanRequest, _routing_pb2.PlanResponse]
     """Ordered attempts for one request. INVALID_ARGUMENT for an unknown model, NOT_FOUND when no endpoint fits."""
     ListModels: _aio.UnaryUnaryMultiCallable[_routing_pb2.ListModelsRequest, _routing_pb2.ListModelsResponse]
-    """The public list of models as ready JSON."""
+    """The public list of models as ready JSON. INVALID_ARGUMENT names the field of the filter that is wrong."""
+    CountModels: _aio.UnaryUnaryMultiCallable[_routing_pb2.CountModelsRequest, _routing_pb2.CountModelsResponse]
+    """How many models the list would have."""
+    GetModel: _aio.UnaryUnaryMultiCallable[_routing_pb2.GetModelRequest, _routing_pb2.GetModelResponse]
+    """One model as ready JSON. NOT_FOUND for an unknown model."""
     GetModelEndpoints: _aio.UnaryUnaryMultiCallable[_routing_pb2.GetModelEndpointsRequest, _routing_pb2.GetModelEndpointsResponse]
     """One model with its endpoints as ready JSON. NOT_FOUND for an unknown model."""
+    ListZdrEndpoints: _aio.UnaryUnaryMultiCallable[_routing_pb2.ListZdrEndpointsRequest, _routing_pb2.ListZdrEndpointsResponse]
+    """Endpoints that keep nothing, over all models, as ready JSON."""
+    ListProviders: _aio.UnaryUnaryMultiCallable[_routing_pb2.ListProvidersRequest, _routing_pb2.ListProvidersResponse]
+    """Providers with an endpoint on offer, as ready JSON."""
 
 class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
     """The catalogue and the plan for a request. Knows neither keys nor balances."""
@@ -40,7 +48,23 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _routing_pb2.ListModelsRequest,
         context: _aio.ServicerContext[_routing_pb2.ListModelsRequest, _abc.Awaitable[_routing_pb2.ListModelsResponse]],
     ) -> _abc.Awaitable[_routing_pb2.ListModelsResponse]:
-        """The public list of models as ready JSON."""
+        """The public list of models as ready JSON. INVALID_ARGUMENT names the field of the filter that is wrong."""
+
+    @_abc_1.abstractmethod
+    def CountModels(
+        self,
+        request: _routing_pb2.CountModelsRequest,
+        context: _aio.ServicerContext[_routing_pb2.CountModelsRequest, _abc.Awaitable[_routing_pb2.CountModelsResponse]],
+    ) -> _abc.Awaitable[_routing_pb2.CountModelsResponse]:
+        """How many models the list would have."""
+
+    @_abc_1.abstractmethod
+    def GetModel(
+        self,
+        request: _routing_pb2.GetModelRequest,
+        context: _aio.ServicerContext[_routing_pb2.GetModelRequest, _abc.Awaitable[_routing_pb2.GetModelResponse]],
+    ) -> _abc.Awaitable[_routing_pb2.GetModelResponse]:
+        """One model as ready JSON. NOT_FOUND for an unknown model."""
 
     @_abc_1.abstractmethod
     def GetModelEndpoints(
@@ -49,5 +73,21 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_routing_pb2.GetModelEndpointsRequest, _abc.Awaitable[_routing_pb2.GetModelEndpointsResponse]],
     ) -> _abc.Awaitable[_routing_pb2.GetModelEndpointsResponse]:
         """One model with its endpoints as ready JSON. NOT_FOUND for an unknown model."""
+
+    @_abc_1.abstractmethod
+    def ListZdrEndpoints(
+        self,
+        request: _routing_pb2.ListZdrEndpointsRequest,
+        context: _aio.ServicerContext[_routing_pb2.ListZdrEndpointsRequest, _abc.Awaitable[_routing_pb2.ListZdrEndpointsResponse]],
+    ) -> _abc.Awaitable[_routing_pb2.ListZdrEndpointsResponse]:
+        """Endpoints that keep nothing, over all models, as ready JSON."""
+
+    @_abc_1.abstractmethod
+    def ListProviders(
+        self,
+        request: _routing_pb2.ListProvidersRequest,
+        context: _aio.ServicerContext[_routing_pb2.ListProvidersRequest, _abc.Awaitable[_routing_pb2.ListProvidersResponse]],
+    ) -> _abc.Awaitable[_routing_pb2.ListProvidersResponse]:
+        """Providers with an endpoint on offer, as ready JSON."""
 
 def add_RouterServiceServicer_to_server(servicer: RouterServiceServicer, server: _aio.Server) -> None: ...

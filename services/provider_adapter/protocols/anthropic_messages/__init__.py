@@ -1,0 +1,1 @@
+"""Anthropic Messages (api.anthropic.com/v1/messages), for all hosts that speak it."""

@@ -1,0 +1,68 @@
+"""Anthropic's token counts as disjoint classes that add up.
+
+Owns the arithmetic: the provider counts cache reads and writes beside the input, chat counts them in the prompt.
+Invariant: the last well-formed value of each count holds, nothing is summed over events.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from services.provider_adapter.protocols.port import Usage
+
+_LARGEST = 1 << 40
+_COUNTS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+
+
+class Counts:
+    """What a reply has said of its tokens so far."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: dict[str, int] = {}
+
+    def note(self, value: Any) -> None:
+        """A `usage` object: of a whole message, of a stream's start or of its end."""
+        if not isinstance(value, dict):
+            return
+        known = self._known
+        written = _written(value.get("cache_creation"))
+        if written is not None:
+            known["cache_creation_input_tokens"] = written
+        for name in _COUNTS:
+            count = _count(value.get(name))
+            if count is not None:
+                known[name] = count
+        details = value.get("output_tokens_details")
+        thinking = _count(details.get("thinking_tokens")) if isinstance(details, dict) else None
+        if thinking is not None:
+            known["thinking_tokens"] = thinking
+
+    def usage(self) -> Usage | None:
+        """The counts; None while input or output is unknown."""
+        known = self._known
+        if "input_tokens" not in known or "output_tokens" not in known:
+            return None
+        read = known.get("cache_read_input_tokens", 0)
+        written = known.get("cache_creation_input_tokens", 0)
+        output = known["output_tokens"]
+        thinking = known.get("thinking_tokens", 0)
+        return Usage(
+            prompt_tokens=known["input_tokens"] + read + written,
+            completion_tokens=output,
+            cache_read_tokens=read,
+            cache_write_tokens=written,
+            reasoning_tokens=thinking if thinking <= output else 0,
+        )
+
+
+def _written(value: Any) -> int | None:
+    """Cache writes by their time to live, together."""
+    if not isinstance(value, Mapping):
+        return None
+    counts = [_count(value.get(f"ephemeral_{ttl}_input_tokens")) for ttl in ("5m", "1h")]
+    return sum(count or 0 for count in counts) if any(count is not None for count in counts) else None
+
+
+def _count(value: Any) -> int | None:
+    return value if type(value) is int and 0 <= value <= _LARGEST else None

@@ -1,0 +1,1 @@
+"""Google Gemini (generativelanguage.googleapis.com/v1beta), for all hosts that speak it."""

@@ -1,0 +1,137 @@
+"""A conversation as Gemini's contents: parts, calls with their signatures, results by name.
+
+Owns parts. Does not own parameters (request.py). Invariant: a thought signature goes back on the part it came with, as
+it came.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from services.provider_adapter.protocols.attachments import Attachment, attachment_of
+from services.provider_adapter.protocols.chat_body import cannot_carry
+from services.provider_adapter.protocols.conversation import (
+    AssistantTurn,
+    Call,
+    Conversation,
+    Part,
+    Result,
+    UserTurn,
+    texts_of,
+)
+
+REASONING_FORMAT = "google-gemini-v1"
+MINTED_PREFIX = "call_gm_"
+# Google's own word for calls that another model made, or a client that lost the signature.
+_NO_SIGNATURE = "skip_thought_signature_validator"
+_FILES = ("files/", "https://generativelanguage.googleapis.com/")
+
+GeminiPart = dict[str, Any]
+
+
+def system_parts(conversation: Conversation) -> list[GeminiPart]:
+    return [{"text": text} for text in texts_of(conversation.system)]
+
+
+def content_list(conversation: Conversation, *, signs_calls: bool) -> list[dict[str, Any]]:
+    """The contents, user and model in turn.
+
+    Args:
+        conversation: the turns.
+        signs_calls: calls that lost their signature get a substitute.
+
+    Raises:
+        ProviderFailedError: a part has no form here.
+    """
+    contents: list[dict[str, Any]] = []
+    for turn in conversation.turns:
+        if isinstance(turn, UserTurn):
+            role, parts = "user", _user_parts(turn)
+        else:
+            role, parts = "model", _model_parts(turn, signs_calls=signs_calls)
+        if not parts:
+            continue
+        if contents and contents[-1]["role"] == role:
+            contents[-1]["parts"].extend(parts)
+        else:
+            contents.append({"role": role, "parts": parts})
+    return contents
+
+
+def _user_parts(turn: UserTurn) -> list[GeminiPart]:
+    parts = [_response(result) for result in turn.results]
+    seen = [part for result in turn.results for part in result.parts if part.get("type") != "text"]
+    parts.extend(part for part in map(_part, [*seen, *turn.parts]) if part is not None)
+    return parts
+
+
+def _model_parts(turn: AssistantTurn, *, signs_calls: bool) -> list[GeminiPart]:
+    signatures = _signatures(turn)
+    parts: list[GeminiPart] = [{"text": text} for text in texts_of(turn.parts)]
+    if parts and None in signatures:
+        parts[-1]["thoughtSignature"] = signatures[None]
+    for call in turn.calls:
+        part: GeminiPart = {"functionCall": _call(call)}
+        if call.id in signatures:
+            part["thoughtSignature"] = signatures[call.id]
+        elif call is turn.calls[0] and signs_calls:
+            # Of parallel calls only the first is signed.
+            part["thoughtSignature"] = (None if parts else signatures.get(None)) or _NO_SIGNATURE
+        parts.append(part)
+    return parts
+
+
+def _signatures(turn: AssistantTurn) -> dict[str | None, str]:
+    """Signatures by the call that they belong to; None is the text's."""
+    known = {call.id for call in turn.calls}
+    found: dict[str | None, str] = {}
+    for detail in turn.details:
+        data = detail.get("data")
+        if detail.get("type") == "reasoning.encrypted" and detail.get("format") in {REASONING_FORMAT, None}:
+            owner = detail.get("id")
+            if isinstance(data, str) and data:
+                found[owner if isinstance(owner, str) and owner in known else None] = data
+    return found
+
+
+def _call(call: Call) -> dict[str, Any]:
+    return {**_own_id(call.id), "name": call.name, "args": call.arguments}
+
+
+def _response(result: Result) -> GeminiPart:
+    text = "\n".join(texts_of(result.parts))
+    return {
+        "functionResponse": {
+            **_own_id(result.call_id),
+            "name": result.name,
+            "response": {"error": text} if result.missing else {"output": text},
+        }
+    }
+
+
+def _own_id(call_id: str) -> dict[str, str]:
+    """Ids that we made up mean nothing to the provider."""
+    return {} if call_id.startswith(MINTED_PREFIX) else {"id": call_id}
+
+
+def _part(part: Part) -> GeminiPart | None:
+    if part.get("type") == "text":
+        text = part.get("text")
+        return {"text": text} if isinstance(text, str) and text else None
+    attachment = attachment_of(part)
+    if attachment is None:
+        return None
+    if attachment.data:
+        return {"inlineData": {"mimeType": attachment.mime_type, "data": attachment.data}}
+    return _file(attachment, part)
+
+
+def _file(attachment: Attachment, part: Mapping[str, Any]) -> GeminiPart | None:
+    if attachment.file_id:
+        if not attachment.file_id.startswith(_FILES):
+            raise cannot_carry("files by another provider's id")
+        return {"fileData": {"fileUri": attachment.file_id}}
+    if not attachment.url:
+        return None
+    if part.get("type") == "video_url":
+        return {"fileData": {"fileUri": attachment.url}}
+    return {"fileData": {"mimeType": attachment.mime_type, "fileUri": attachment.url}}

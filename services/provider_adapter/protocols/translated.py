@@ -1,0 +1,263 @@
+"""What replies in a foreign format have in common once they are chat: frames, order, and when a stream has begun.
+
+Owns the bytes of chunks and whole replies, field for field those of the chat format's own module, and the life of a
+decoder. Does not read any provider's event. Invariant: how the bytes were split changes neither the chunks nor the
+facts; nothing is given out before the first content.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from services.provider_adapter.protocols.failures import Failure, FailureClass, ProviderFailedError
+from services.provider_adapter.protocols.openai_chat.response import dumps_reply
+from services.provider_adapter.protocols.port import Attempt, Prepared, ReplyFacts
+from services.provider_adapter.protocols.sse import Event, EventSplitter, EventTooLargeError
+
+_PLAIN_START = b'[{"index":0,"delta":{"content":'
+_PLAIN_END = b'},"finish_reason":null,"native_finish_reason":null,"logprobs":null}]'
+_MOST_HELD = 256
+_MOST_CHOICES = 128
+_REASONING_FIELDS = ("reasoning", "reasoning_details")
+
+
+def broken_reply(message: str) -> ProviderFailedError:
+    """The provider sent what cannot be its format."""
+    return ProviderFailedError(Failure(FailureClass.UPSTREAM, 200, message))
+
+
+def loads_reply(body: bytes) -> dict[str, Any]:
+    """A whole reply, or one event, as an object.
+
+    Raises:
+        ProviderFailedError: it is none.
+    """
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise broken_reply("The provider sent invalid JSON.") from error
+    if type(value) is not dict:
+        raise broken_reply("The reply is not a JSON object.")
+    return value
+
+
+def label(value: Any) -> str:
+    """Text worth keeping: of the right type, and not beyond a length."""
+    return value[:256] if isinstance(value, str) else ""
+
+
+def without_reasoning(delta: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in delta.items() if name not in _REASONING_FIELDS}
+
+
+def whole_choice(
+    index: int, message: dict[str, Any], finish: tuple[str, str], prepared: Prepared, logprobs: Any = None
+) -> dict[str, Any]:
+    """One choice of a whole reply, in chat's order."""
+    if prepared.hide_reasoning:
+        message = without_reasoning(message)
+    ordered = {
+        "role": "assistant",
+        "content": message.pop("content", None),
+        "refusal": message.pop("refusal", None),
+        "reasoning": message.pop("reasoning", None),
+    }
+    return {
+        "index": index,
+        "message": {**ordered, **message},
+        "finish_reason": finish[0] or None,
+        "native_finish_reason": finish[1] or None,
+        "logprobs": logprobs,
+    }
+
+
+def whole_reply(attempt: Attempt, facts: ReplyFacts, choices: list[dict[str, Any]]) -> bytes:
+    """The reply as one JSON object without `usage`."""
+    reply: dict[str, Any] = {
+        "id": attempt.generation_id,
+        "object": "chat.completion",
+        "created": attempt.created_s,
+        "model": attempt.model,
+        "provider": attempt.provider_name,
+        "choices": choices,
+        "system_fingerprint": facts.system_fingerprint or None,
+    }
+    if facts.service_tier:
+        reply["service_tier"] = facts.service_tier
+    return dumps_reply(reply)
+
+
+class TranslatedStream(ABC):
+    """See `StreamDecoder`; a format adds `_read`."""
+
+    def __init__(self, attempt: Attempt, prepared: Prepared) -> None:
+        head = orjson.dumps(
+            {
+                "id": attempt.generation_id,
+                "object": "chat.completion.chunk",
+                "created": attempt.created_s,
+                "model": attempt.model,
+                "provider": attempt.provider_name,
+            }
+        )
+        self._prefix = b"data: " + head[:-1] + b',"choices":'
+        self._suffix = b"}\n\n"
+        self._plain_prefix = self._prefix + _PLAIN_START
+        self._plain_suffix = _PLAIN_END + self._suffix
+        self._splitter = EventSplitter()
+        self._held: list[bytes] = []
+        self._spoke: set[int] = set()
+        self._finished: set[int] = set()
+        self._hide_reasoning = prepared.hide_reasoning
+        self.facts = ReplyFacts()
+        self.begun = False
+        self.ended = False
+        self.failure: Failure | None = None
+
+    @abstractmethod
+    def _read(self, name: bytes, value: dict[str, Any]) -> bytes:
+        """One event as chunks, or nothing.
+
+        Raises:
+            ProviderFailedError: the event is an error or makes no sense.
+        """
+
+    def feed(self, data: bytes) -> bytes:
+        try:
+            events = self._splitter.feed(data)
+        except EventTooLargeError:
+            return self._fail_as_too_large()
+        return self._take(events)
+
+    def finish(self) -> bytes:
+        given = b"" if self.ended else self._take_rest()
+        if self.failure is not None:
+            return given
+        if not self.ended and not self._finished:
+            self.failure = Failure(FailureClass.UPSTREAM, 200, "The provider cut the stream.")
+            return given
+        # An empty reply is a reply: its role and finish go out after all.
+        given += b"".join(self._held)
+        self._held.clear()
+        return given
+
+    def _take_rest(self) -> bytes:
+        """The last event may lack its blank line; one that cannot be read was cut in the middle and never came."""
+        try:
+            events = self._splitter.finish()
+        except EventTooLargeError:
+            return self._fail_as_too_large()
+        return self._take([event for event in events if _is_whole(event.data)])
+
+    def _fail_as_too_large(self) -> bytes:
+        self.failure = Failure(FailureClass.UPSTREAM, 200, "The provider sent an event that is too large.")
+        self.ended = True
+        return b""
+
+    def _take(self, events: list[Event]) -> bytes:
+        given: list[bytes] = []
+        try:
+            for event in events:
+                if self.ended:
+                    break
+                chunk = self._convert(event)
+                if self.begun:
+                    if self._held:
+                        given.extend(self._held)
+                        self._held.clear()
+                    given.append(chunk)
+                elif chunk:
+                    del self._held[_MOST_HELD - 1 :]
+                    self._held.append(chunk)
+        except ProviderFailedError as error:
+            self.failure = error.failure
+            self.ended = True
+        return b"".join(given)
+
+    def _convert(self, event: Event) -> bytes:
+        name, data = event
+        try:
+            value = orjson.loads(data)
+        except orjson.JSONDecodeError:
+            stripped = data.strip()
+            if stripped == b"[DONE]":
+                self.ended = True
+            elif stripped:
+                raise broken_reply("The provider sent invalid JSON.") from None
+            return b""
+        if type(value) is not dict:
+            raise broken_reply("The reply is not a JSON object.")
+        return self._read(name, value)
+
+    def _open(self, index: int = 0) -> bytes:
+        """The chunk that says the role, once; held back until there is content."""
+        if index in self._spoke:
+            return b""
+        self._speak(index)
+        return self._chunk(index, {"role": "assistant", "content": ""})
+
+    def _text(self, text: str) -> bytes:
+        """A delta of plain text of the first choice: the hottest path."""
+        if self.begun and 0 in self._spoke:
+            return b"".join((self._plain_prefix, orjson.dumps(text), self._plain_suffix))
+        return self._delta({"content": text})
+
+    def _delta(self, delta: dict[str, Any], index: int = 0, logprobs: Any = None) -> bytes:
+        """A delta that holds content."""
+        self.facts.has_content = True
+        if self._hide_reasoning:
+            delta = without_reasoning(delta)
+            if not delta:
+                return b""
+        self.begun = True
+        if index not in self._spoke:
+            self._speak(index)
+            delta = {"role": "assistant", **delta}
+        return self._chunk(index, delta, logprobs=logprobs)
+
+    def _finish(self, finish: str, native: str, index: int = 0) -> bytes:
+        """The chunk that says why a choice ended, once."""
+        if index in self._finished:
+            return b""
+        self._finished.add(index)
+        if index == 0:
+            self.facts.finish_reason, self.facts.native_finish_reason = finish, native
+        delta = {} if index in self._spoke else {"role": "assistant"}
+        self._speak(index)
+        return self._chunk(index, delta, finish, native)
+
+    def _speak(self, index: int) -> None:
+        if len(self._spoke) >= _MOST_CHOICES and index not in self._spoke:
+            raise broken_reply("The provider sent too many choices.")
+        self._spoke.add(index)
+
+    def _label_tier(self, tier: str) -> None:
+        """Chunks from here on name the service tier."""
+        if tier and tier != self.facts.service_tier:
+            self.facts.service_tier = tier
+            self._suffix = b',"service_tier":' + orjson.dumps(tier) + b"}\n\n"
+            self._plain_suffix = _PLAIN_END + self._suffix
+
+    def _chunk(
+        self, index: int, delta: dict[str, Any], finish: str = "", native: str = "", logprobs: Any = None
+    ) -> bytes:
+        choice = {
+            "index": index,
+            "delta": delta,
+            "finish_reason": finish or None,
+            "native_finish_reason": native or None,
+            "logprobs": logprobs,
+        }
+        return b"".join((self._prefix, dumps_reply([choice]), self._suffix))
+
+
+def _is_whole(data: bytes) -> bool:
+    if data.strip() == b"[DONE]":
+        return True
+    try:
+        orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""The wire format of api.anthropic.com/v1."""

@@ -1,0 +1,1 @@
+"""The wire format of generativelanguage.googleapis.com/v1beta."""

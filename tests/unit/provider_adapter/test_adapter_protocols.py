@@ -1,0 +1,22 @@
+import pytest
+
+from tests.testkit.provider_conformance import ProviderConformance
+from tests.testkit.provider_wires import AnthropicWire, GeminiWire, OpenAiChatWire, Wire
+
+
+class TestOpenAiChat(ProviderConformance):
+    @pytest.fixture
+    def wire(self) -> Wire:
+        return OpenAiChatWire()
+
+
+class TestAnthropicMessages(ProviderConformance):
+    @pytest.fixture
+    def wire(self) -> Wire:
+        return AnthropicWire()
+
+
+class TestGemini(ProviderConformance):
+    @pytest.fixture
+    def wire(self) -> Wire:
+        return GeminiWire()
