@@ -123,7 +123,7 @@ async def _start(settings: LaunchSettings, replicas: dict[str, int], data_dir: P
         )
     dsn = await _keep_postgres(settings, data_dir, supervisor)
     kafka = await _keep_kafka(data_dir, supervisor)
-    parts = Parts(dsn, kafka, simulator, upstream, settings.telemetry)
+    parts = Parts(dsn, kafka, simulator, upstream, settings.telemetry, settings.host)
     specs = plan_processes(replicas, parts, data_dir, http_port=settings.port, free_port=free_port)
     for spec in specs:
         supervisor.keep_alive(

@@ -57,6 +57,7 @@ class Parts:
     simulator: str | None
     upstream: Upstream
     telemetry: TelemetrySettings
+    host: str = "127.0.0.1"
 
 
 def read_replicas(text: str) -> dict[str, int]:
@@ -118,6 +119,7 @@ def _own(
     if service == "edge_proxy":
         peers = ("key_management", "router", "billing_ledger", "provider_adapter", "analytics")
         return {
+            "HTTP__HOST": parts.host,
             "HTTP__PORT": str(http_port),
             "SPOOL__FOLDER": str(data_dir / "spool" / name),
             **{f"PEERS__{peer.upper()}": targets[peer] for peer in peers},

@@ -17,6 +17,7 @@ import orjson
 from services.launch.settings import LaunchSettings, environment
 
 _START_LIMIT_S: Final = 20.0
+_STOP_LIMIT_S: Final = 5.0
 
 
 class UpstreamKind(Enum):
@@ -65,6 +66,16 @@ async def running_simulator(data_dir: Path) -> AsyncIterator[str]:
             raise SimulatorFailedError(f"see {log_path}")
         yield str(orjson.loads(line)["base_url"])
     finally:
-        if process.returncode is None:
-            process.terminate()
+        await _end(process)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        async with asyncio.timeout(_STOP_LIMIT_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
         await process.wait()

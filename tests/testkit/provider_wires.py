@@ -74,7 +74,7 @@ class OpenAiChatWire:
 
     def stream(self, reply: Reply) -> bytes:
         deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
-        deltas += [{"reasoning_content": thought} for thought in reply.thoughts]
+        deltas.extend({"reasoning_content": thought} for thought in reply.thoughts)
         deltas += [{"content": word} for word in reply.words]
         for place, call in enumerate(reply.calls):
             function = {"name": call.name, "arguments": ""}
@@ -83,7 +83,9 @@ class OpenAiChatWire:
             )
             for piece in pieces(call):
                 deltas.append({"tool_calls": [{"index": place, "function": {"arguments": piece}}]})
-        events = [{"id": "up-1", "choices": [{"index": 0, "delta": d, "finish_reason": None}]} for d in deltas]
+        events: list[dict[str, Any]] = [
+            {"id": "up-1", "choices": [{"index": 0, "delta": d, "finish_reason": None}]} for d in deltas
+        ]
         events.append({"id": "up-1", "choices": [{"index": 0, "delta": {}, "finish_reason": reply.end}]})
         events.append({"id": "up-1", "choices": [], "usage": self._usage})
         return b"".join(map(data, events)) + b"data: [DONE]\n\n"

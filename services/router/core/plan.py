@@ -114,7 +114,7 @@ def _plan_model(
     if not preferences.allow_fallbacks:
         dropped += [Dropped(one, Constraint.ALLOW_FALLBACKS) for one, _ in attempts[1:]]
         del attempts[1:]
-    return attempts[:MAX_ATTEMPTS]
+    return _first(attempts, MAX_ATTEMPTS)
 
 
 def _with_order(
@@ -126,7 +126,21 @@ def _with_order(
     if not preferences.allow_fallbacks:
         dropped += [Dropped(endpoint, Constraint.ALLOWED_PROVIDERS) for endpoint in others]
         return listed
-    return listed + ranked(others, preferences, health, seed)[: max(0, MAX_ATTEMPTS - len(listed))]
+    return listed + _first(ranked(others, preferences, health, seed), max(0, MAX_ATTEMPTS - len(listed)))
+
+
+def _first(attempts: Ranked, count: int) -> Ranked:
+    """So many of them in their order: one of each provider goes before a second one, for providers fail as a whole."""
+    if len(attempts) <= count:
+        return attempts
+    seen: set[str] = set()
+    again: list[int] = []
+    chosen: list[int] = []
+    for place, (endpoint, _) in enumerate(attempts):
+        slug = endpoint.provider.slug
+        (again if slug in seen else chosen).append(place)
+        seen.add(slug)
+    return [attempts[place] for place in sorted((chosen + again)[:count])]
 
 
 def no_endpoints(models: Sequence[str], dropped: Sequence[Dropped], features: Features) -> AppError:

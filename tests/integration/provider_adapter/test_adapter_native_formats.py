@@ -21,8 +21,8 @@ from services.provider_adapter.upstream_models import UpstreamModels
 from services.provider_simulator.server import RunningSimulator, start
 from services.provider_simulator.settings import ProviderSimulatorSettings
 from tests.integration.provider_adapter.conftest import Adapter, Outcome, limits
+from tests.integration.provider_simulator.raw_http import until
 
-DEADLINE_S = 10.0
 PIXEL = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 PDF = "data:application/pdf;base64,JVBERi0xLjQK"
 PARAMETERS = {
@@ -66,10 +66,14 @@ class Provider:
         )
         return Said(outcome, stream)
 
-    async def stats(self) -> dict[str, int]:
+    async def providers(self) -> dict[str, dict[str, dict[str, int]]]:
         async with aiohttp.ClientSession() as session, session.get(f"{self.simulator.base_url}/sim/stats") as response:
-            (tally,) = (await response.json())["providers"][self.slug].values()
-        assert isinstance(tally, dict)
+            providers = (await response.json())["providers"]
+        assert isinstance(providers, dict)
+        return providers
+
+    async def stats(self) -> dict[str, int]:
+        (tally,) = (await self.providers())[self.slug].values()
         return tally
 
 
@@ -342,19 +346,15 @@ async def test_missing_usage_is_said(provider: Provider, stream: bool) -> None:
 
 async def test_a_caller_who_leaves_ends_the_providers_call(provider: Provider) -> None:
     task = asyncio.create_task(provider.ask("[[sim stall=2]]", stream=True))
-    async with asyncio.timeout(DEADLINE_S):
-        while not (await _known(provider)):
-            await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        while (await provider.stats())["cut"] == 0:
-            await asyncio.sleep(0)
 
+    async def asked() -> bool:
+        return provider.slug in (await provider.providers())
 
-async def _known(provider: Provider) -> bool:
-    async with (
-        aiohttp.ClientSession() as session,
-        session.get(f"{provider.simulator.base_url}/sim/stats") as response,
-    ):
-        return bool((await response.json())["providers"].get(provider.slug))
+    async def cut() -> bool:
+        return (await provider.stats())["cut"] == 1
+
+    await until(asked)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await until(cut)

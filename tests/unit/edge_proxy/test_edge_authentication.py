@@ -150,6 +150,22 @@ async def test_known_key_works_for_a_minute_while_key_management_is_away(door: D
     assert error.retry_after_s is not None
 
 
+async def test_while_key_management_is_away_known_keys_do_not_wait_for_it(door: Door) -> None:
+    await door.opens()
+    door.keys.failure = AWAY
+    door.clock.advance(FRESH_S + 0.1)
+    assert await door.opens()
+    door.keys.gate = Gate()  # from now on it hangs
+    door.clock.advance(FRESH_S + 0.1)
+    async with asyncio.timeout(2):
+        assert await door.opens()
+    door.keys.failure = None
+    door.forget()
+    door.keys.gate.open()
+    await until(lambda: not door.authenticator._asking)
+    assert (await door.refusal()).reason == "KEY_UNKNOWN"
+
+
 async def test_serving_from_memory_does_not_make_the_answer_younger(door: Door) -> None:
     await door.opens()
     door.keys.failure = AWAY

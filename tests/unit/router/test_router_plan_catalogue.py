@@ -63,6 +63,13 @@ def test_plan_stops_after_eight_but_keeps_what_the_caller_listed() -> None:
     assert len(plan(many, None, Preferences(order=listed[:3])).attempts) == MAX_ATTEMPTS
 
 
+def test_plan_that_is_cut_short_keeps_one_endpoint_of_each_provider() -> None:
+    regions = [endpoint("cloud", 100, variant=f"r{number}") for number in range(12)]
+    made = slugs(plan([*regions, endpoint("lab", 300), endpoint("other", 400)]))
+    assert len(made) == MAX_ATTEMPTS
+    assert made[-2:] == ["lab", "other"]
+
+
 def test_prices_for_long_prompts_travel_with_the_attempt() -> None:
     one = endpoint("a", price=price(100, tiers=(Tier(1000, prompt=200, cache_read=0),)))
     made = PlanMessages(pb.TimeLimits()).plan_to_proto(plan([one]), catalogue(model([one])))
