@@ -5,6 +5,7 @@ itself, and data survive its death: a start on the same folder and port goes on 
 """
 
 import asyncio
+import random
 import shutil
 import socket
 import subprocess
@@ -22,6 +23,7 @@ _HEAP = "512m"
 _FETCH_TIMEOUT_S = 600
 _FORMAT_TIMEOUT_S = 120
 _COMPLETE = "complete"
+_PORTS = range(15_000, 32_000)
 
 
 class KafkaUnavailableError(RuntimeError):
@@ -156,11 +158,20 @@ async def answers(bootstrap_servers: str) -> bool:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of loopback that nobody uses now, and that no outgoing connection will be given.
+
+    Systems give those from 32768 upwards (Linux) or 49152 upwards; a port from there may be gone when a process that
+    was killed wants it back.
+    """
+    for port in random.sample(_PORTS, k=100):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise OSError("no free port between 15000 and 32000")
 
 
 def _program(name: str, what: str) -> str:

@@ -50,7 +50,7 @@ from services.provider_adapter.http_calls import open_http_calls
 from services.provider_adapter.settings import Settings as AdapterSettings
 from services.provider_adapter.settings import customary_credentials
 from services.router import main as router
-from services.router.settings import RoutingSettings
+from services.router.settings import OverlaySettings, RoutingSettings
 from services.router.upstream import AdapterUpstreamModels
 
 NAME: Final = "standalone"
@@ -108,7 +108,7 @@ async def run(settings: LaunchSettings) -> None:
             router.build(
                 event_log,
                 router.read_catalogue(),
-                RoutingSettings(**_offer(upstream)),
+                RoutingSettings(**_offer(upstream), overlay_dir=load(OverlaySettings).overlay_dir),
                 upstream=AdapterUpstreamModels(ProviderAdapterServiceStub(channel)),
                 clock=clock,
                 metrics=metrics,

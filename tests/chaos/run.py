@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from tests.testkit.api import Api, eventually
-from tests.testkit.books import check_audit, check_records
+from tests.testkit.books import audit, check_audit, check_records
 from tests.testkit.mixed_load import KINDS, REQUEST_LIMIT_S, Seen, one
 from tests.testkit.shapes import Shape
 
@@ -23,12 +23,14 @@ VICTIMS = (
     "kafka", "postgres",
 )  # fmt: skip
 RESTART_LIMIT_S = 60.0
+SETTLE_LIMIT_S = 120.0
 
 
 @dataclass
 class Report:
     kills: dict[str, int] = field(default_factory=dict)
     seen: list[Seen] = field(default_factory=list)
+    settled_after_s: float = 0.0
 
     @property
     def whole(self) -> int:
@@ -40,6 +42,7 @@ class Report:
         return [
             f"kills: {sum(self.kills.values())} ({kills})",
             f"requests: {len(self.seen)}, whole replies: {self.whole}, slowest {slowest:.1f} s",
+            f"all of it settled {self.settled_after_s:.0f} s after the last request",
         ]
 
 
@@ -149,10 +152,25 @@ async def _patient_credits(shape: Shape) -> tuple[Decimal, Decimal]:
 async def _check(shape: Shape, report: Report, before: Decimal) -> None:
     hung = [one for one in report.seen if one.seconds >= REQUEST_LIMIT_S]
     assert not hung, f"{len(hung)} requests hung: {hung[:3]}"
+    promised = sum((one.reply.cost for one in report.seen if one.whole and one.reply is not None), Decimal(0))
+    loop = asyncio.get_running_loop()
+    since_s = loop.time()
+
+    async def settled() -> bool:
+        _, used = await _patient_credits(shape)
+        report.settled_after_s = loop.time() - since_s
+        return used - before >= promised
+
+    try:
+        await eventually(settled, within_s=SETTLE_LIMIT_S)
+    except AssertionError:
+        _, used = await _patient_credits(shape)
+        waits = await asyncio.to_thread(audit, shape)
+        raise AssertionError(
+            f"replies said {promised}, credits fell by {used - before}\n{waits.stdout}{waits.stderr}\n{shape.tail()}"
+        ) from None
     total, used = await _patient_credits(shape)
     assert total - used >= 0
-    promised = sum((one.reply.cost for one in report.seen if one.whole and one.reply is not None), Decimal(0))
-    assert used - before >= promised, f"replies said {promised}, credits fell by {used - before}"
     async with Api(shape.api_base, shape.api_key, shape.management_key) as api:
         await check_records(api, report.seen)
     await check_audit(shape)

@@ -102,7 +102,8 @@ async def test_a_body_over_32_mib_is_413_and_one_just_below_is_read(shape: Shape
         status, answer = await post_raw(api, b" " * (32 * 1024 * 1024 + 1))
         assert (status, answer["error"]["code"]) == (413, 413)
         padded = {**GOOD, "ignored": "x" * (31 * 1024 * 1024)}
-        assert (await api.post(padded)).status in {200, 400}
+        status, _ = await post_raw(api, json.dumps(padded).encode())
+        assert status == 200
 
 
 async def test_a_body_over_the_bound_without_a_length_is_413(shape: Shape) -> None:

@@ -138,6 +138,17 @@ async def test_thoughts_are_counted_like_words(native: RunningSimulator) -> None
     assert (tally["prompt_tokens"], tally["completion_tokens"]) == (counts["promptTokenCount"], 7)
 
 
+async def test_thoughts_of_messages_are_counted_like_words(native: RunningSimulator) -> None:
+    thinking = {"type": "enabled", "budget_tokens": 1024}
+    body = messages("[[sim tokens=3]]", thinking=thinking)
+    _, _, raw = await post(native, MESSAGES, ANTHROPIC_HEADERS, body)
+    counts = orjson.loads(raw)["usage"]
+
+    assert (counts["output_tokens"], counts["output_tokens_details"]) == (7, {"thinking_tokens": 4})
+    tally = await stats(native, "anthropic")
+    assert (tally["prompt_tokens"], tally["completion_tokens"]) == (counts["input_tokens"], 7)
+
+
 async def test_thoughts_keep_within_the_limit(native: RunningSimulator) -> None:
     for limit, expected in ((3, 3), (6, 6)):
         config = {"maxOutputTokens": limit, "thinkingConfig": {"thinkingBudget": 1024}}

@@ -520,7 +520,7 @@ def google_error(status: int, name: str, message: str = "m", **detail: Any) -> b
 @pytest.mark.parametrize(
     ("status", "body", "expected", "code"),
     [
-        (400, google_error(400, "INVALID_ARGUMENT", "API key not valid.", reason="API_KEY_INVALID"), FailureClass.AUTHENTICATION, "API_KEY_INVALID"),
+        (400, google_error(400, "INVALID_ARGUMENT", "Bad request.", reason="API_KEY_INVALID"), FailureClass.AUTHENTICATION, "API_KEY_INVALID"),
         (403, google_error(403, "PERMISSION_DENIED", "Your API key was reported as leaked."), FailureClass.AUTHENTICATION, "PERMISSION_DENIED"),
         (400, google_error(400, "FAILED_PRECONDITION", "User location is not supported for the API use."), FailureClass.PERMISSION, "FAILED_PRECONDITION"),
         (400, google_error(400, "FAILED_PRECONDITION", "Please enable billing on the project."), FailureClass.INSUFFICIENT_CREDITS, "FAILED_PRECONDITION"),
