@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.testkit.api import MODEL, Api, eventually
-from tests.testkit.books import check_audit, check_books
+from tests.testkit.books import check_audit, check_books, usage_at_rest
 from tests.testkit.mixed_load import run_mix
 from tests.testkit.shapes import Shape, running
 
@@ -19,7 +19,7 @@ def api_of(shape: Shape) -> Api:
 @pytest.mark.timeout(300)
 async def test_500_mixed_concurrent_requests_leave_exact_books(shape: Shape) -> None:
     async with api_of(shape) as api:
-        _, before = await api.credits()
+        before = await usage_at_rest(api)
         seen = await run_mix([api], 500, at_once=500, seed=7)
         assert sum(one.whole for one in seen) > 200, [one.reply for one in seen if not one.whole][:5]
         await check_books(api, before, seen)
@@ -28,7 +28,7 @@ async def test_500_mixed_concurrent_requests_leave_exact_books(shape: Shape) -> 
 
 async def test_failures_and_empty_completions_cost_nothing(shape: Shape) -> None:
     async with api_of(shape) as api:
-        _, before = await api.credits()
+        before = await usage_at_rest(api)
         replies = [
             await api.chat("Hello [[sim fail=500]]"),
             await api.chat("Hello [[sim fail=429]]", stream=True),

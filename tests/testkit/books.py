@@ -12,6 +12,18 @@ from tests.testkit.mixed_load import Seen
 from tests.testkit.shapes import CHECKOUT, Shape
 
 
+async def usage_at_rest(api: Api) -> Decimal:
+    """Usage once it stands still, so that nothing of earlier requests is settled later."""
+    seen: list[Decimal] = []
+
+    async def still() -> bool:
+        seen.append((await api.credits())[1])
+        return len(seen) > 3 and seen[-1] == seen[-2] == seen[-3] == seen[-4]
+
+    await eventually(still, every_s=0.5)
+    return seen[-1]
+
+
 async def check_books(api: Api, usage_before: Decimal, seen: Sequence[Seen]) -> None:
     """After a load without kills: credits fell by exactly what the replies said, and what those who left owe."""
     whole = sum((one.reply.cost for one in seen if one.whole and one.reply is not None), Decimal(0))
