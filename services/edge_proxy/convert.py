@@ -127,4 +127,7 @@ def generate_request(generation: Generation, attempt: routing.Attempt, user_hash
             total_ms=limits.total_ms,
         ),
         user_hash=user_hash,
+        protocol=attempt.protocol,
+        credential_id=attempt.credential_id,
+        service_tier=attempt.service_tier,
     )

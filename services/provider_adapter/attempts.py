@@ -9,6 +9,7 @@ count as life after the first content only.
 """
 
 import asyncio
+from collections.abc import Mapping
 from typing import NamedTuple, Self
 
 from libs.clock import Clock
@@ -95,7 +96,8 @@ class Attempts:
         wait.until_first_event()
         url = upstream.base_url + prepared.path
         with wait.deadline:
-            call = await self._calls.post(url, upstream.headers, prepared.body, wait.limits.connect_s)
+            headers = await _headers(upstream, prepared, url)
+            call = await self._calls.post(url, headers, prepared.body, wait.limits.connect_s)
         if 200 <= call.status < 300:
             return call
         try:
@@ -224,6 +226,17 @@ class _Wait:
             self.deadline.set(when, phase)
         else:
             self.deadline.set(end, Phase.TOTAL)
+
+
+async def _headers(upstream: Upstream, prepared: Prepared, url: str) -> Mapping[str, str]:
+    """Those of the host, of the request, and of whoever proves who calls."""
+    if not prepared.headers and upstream.authorizer is None:
+        return upstream.headers
+    headers = upstream.headers.copy()
+    headers.update(prepared.headers)
+    if upstream.authorizer is not None:
+        headers.update(await upstream.authorizer.headers("POST", url, prepared.body))
+    return headers
 
 
 async def _read_all(call: Call, wait: _Wait) -> bytes:

@@ -7,7 +7,7 @@ from switchyard.common.v1.usage_pb2 import TokenUsage
 from switchyard.provider.v1 import provider_pb2 as pb
 
 from services.provider_adapter.attempts import Limits
-from services.provider_adapter.protocols.port import Attempt, ReplyFacts, Usage
+from services.provider_adapter.protocols.port import CHAT, Attempt, ReplyFacts, Usage
 
 _DEFAULTS = Limits()
 
@@ -24,6 +24,8 @@ def attempt_from_proto(request: pb.GenerateRequest) -> Attempt:
         max_tokens=request.max_tokens if request.HasField("max_tokens") else None,
         unsupported_parameters=tuple(request.unsupported_parameters),
         user_hash=request.user_hash,
+        operation=request.operation or CHAT,
+        service_tier=request.service_tier,
     )
 
 

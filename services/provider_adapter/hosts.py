@@ -6,6 +6,7 @@ request.
 
 from collections.abc import Mapping
 from importlib.resources import files
+from types import MappingProxyType
 from typing import NamedTuple
 
 import orjson
@@ -16,12 +17,14 @@ class Host(NamedTuple):
 
     Attributes:
         credential_name: the environment variable in which its users customarily keep the key.
+        doors: base URLs of formats that the host speaks elsewhere than at `base_url`, by protocol.
     """
 
     base_url: str
     credential_name: str
     protocol: str = "openai"
     dialect: str = ""
+    doors: Mapping[str, str] = MappingProxyType({})
 
 
 def load_hosts() -> dict[str, Host]:
@@ -35,5 +38,5 @@ def with_base_urls(hosts: Mapping[str, Host], base_urls: Mapping[str, str]) -> d
     moved = dict(hosts)
     for slug, base_url in base_urls.items():
         known = moved.get(slug)
-        moved[slug] = known._replace(base_url=base_url) if known else Host(base_url, "")
+        moved[slug] = known._replace(base_url=base_url, doors={}) if known else Host(base_url, "")
     return moved

@@ -3,30 +3,38 @@
 Owns that choice. Does not know models, prices or accounts. Invariant: a credential is sent to the host it was set for
 and nowhere else.
 
-With a simulator every provider is called there, in its own format. Without one, a provider with a credential of its own is called at its
+A provider is called in the format that the endpoint names, at the door that its host has for it; without a name, in the
+host's usual one. With a simulator every provider is called there, in its own format. Without one, a provider with a credential of its own is called at its
 own host; any other one at the operator's upstream, if there is one. The slug `upstream` is that upstream itself.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from multidict import CIMultiDict
 
+from services.provider_adapter.credentials.port import Authorizer
 from services.provider_adapter.hosts import Host
 from services.provider_adapter.protocols.failures import Failure, FailureClass, ProviderFailedError
-from services.provider_adapter.protocols.port import WireProtocol
+from services.provider_adapter.protocols.port import CHAT, WireProtocol
+from services.provider_adapter.protocols.table import Protocols
 
 UPSTREAM_SLUG = "upstream"
 _SIMULATOR_CREDENTIAL = "simulator"
 _OPENAI = "openai"
-_MOST_SIMULATED = 4096
+_MOST_FOUND = 4096
 # The version in the path that a format's clients write; the simulator has the same.
 _SIMULATED_VERSIONS: Mapping[str, str] = {"gemini": "v1beta"}
 
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """Where and how one provider is called."""
+    """Where and how one provider is called for one operation.
+
+    Attributes:
+        authorizer: makes the proof of who calls anew for each request; None: `headers` hold it.
+    """
 
     slug: str
     protocol: WireProtocol
@@ -34,13 +42,22 @@ class Upstream:
     headers: CIMultiDict[str] = field(repr=False)
     credential: str = field(repr=False)
     dialect: str = ""
+    authorizer: Authorizer | None = field(default=None, repr=False)
+
+
+class _Door(NamedTuple):
+    """What `find` was asked for."""
+
+    slug: str
+    operation: str
+    protocol: str
 
 
 class Registry:
     """Finds the upstream of a provider.
 
     Args:
-        protocols: by name.
+        protocols: by name and operation.
         hosts: the known hosts by provider slug, with their own base URLs.
         credentials: by provider slug; empty text for a host that wants none.
         simulator_base_url: stands in for every provider.
@@ -49,7 +66,7 @@ class Registry:
 
     def __init__(
         self,
-        protocols: Mapping[str, WireProtocol],
+        protocols: Protocols,
         hosts: Mapping[str, Host],
         credentials: Mapping[str, str],
         *,
@@ -59,48 +76,71 @@ class Registry:
     ) -> None:
         self._protocols = protocols
         self._hosts = hosts
+        self._credentials = credentials
         self._simulator_base_url = simulator_base_url.rstrip("/") if simulator_base_url else None
-        self._simulated: dict[str, Upstream] = {}
-        self._own = {
-            slug: self._upstream(slug, host.base_url, credentials[slug], host.protocol, host.dialect)
-            for slug, host in hosts.items()
-            if slug in credentials
-        }
-        self.operators_own: Upstream | None = None
-        if upstream_base_url:
-            self.operators_own = self._upstream(UPSTREAM_SLUG, upstream_base_url, upstream_api_key)
+        self._upstream_base_url = upstream_base_url
+        self._upstream_api_key = upstream_api_key
+        self._found: dict[_Door, Upstream] = {}
 
-    def find(self, provider_slug: str) -> Upstream:
+    @property
+    def operators_own(self) -> Upstream | None:
+        """The operator's own server, if there is one."""
+        return self.find(UPSTREAM_SLUG) if self._upstream_base_url else None
+
+    def find(self, provider_slug: str, operation: str = CHAT, protocol: str = "") -> Upstream:
         """The upstream of a provider.
 
+        Args:
+            provider_slug: as the catalogue has it.
+            operation: what is asked.
+            protocol: the wire format, where it is not the host's usual one.
+
         Raises:
-            ProviderFailedError: no credential, simulator or upstream is configured for it.
+            ProviderFailedError: no credential, simulator or upstream is configured for it, or its format cannot do it.
         """
-        if provider_slug == UPSTREAM_SLUG and self.operators_own is not None:
-            return self.operators_own
-        if self._simulator_base_url is not None:
-            return self._simulated.get(provider_slug) or self._simulate(self._simulator_base_url, provider_slug)
-        found = self._own.get(provider_slug) or self.operators_own
+        door = _Door(provider_slug, operation, protocol)
+        found = self._found.get(door)
         if found is None:
-            message = f"No credential is configured for the provider {provider_slug}."
-            raise ProviderFailedError(Failure(FailureClass.AUTHENTICATION, message=message))
+            found = self._open(door)
+            if len(self._found) < _MOST_FOUND:
+                self._found[door] = found
         return found
 
-    def _simulate(self, simulator_base_url: str, slug: str) -> Upstream:
+    def _open(self, door: _Door) -> Upstream:
+        slug = door.slug
+        if self._upstream_base_url and slug == UPSTREAM_SLUG:
+            return self._at_upstream(door, self._upstream_base_url)
+        if self._simulator_base_url is not None:
+            return self._at_simulator(door, self._simulator_base_url)
+        host = self._hosts.get(slug)
+        if host is not None and slug in self._credentials:
+            protocol = door.protocol or host.protocol
+            base_url = host.doors.get(protocol, host.base_url)
+            return self._upstream(door, protocol, base_url, self._credentials[slug], host.dialect)
+        if self._upstream_base_url:
+            return self._at_upstream(door, self._upstream_base_url)
+        message = f"No credential is configured for the provider {slug}."
+        raise ProviderFailedError(Failure(FailureClass.AUTHENTICATION, message=message))
+
+    def _at_upstream(self, door: _Door, base_url: str) -> Upstream:
+        return self._upstream(door._replace(slug=UPSTREAM_SLUG), _OPENAI, base_url, self._upstream_api_key)
+
+    def _at_simulator(self, door: _Door, simulator_base_url: str) -> Upstream:
+        slug = door.slug
         if not slug.replace("-", "").replace("_", "").replace(".", "").isalnum():
             raise ProviderFailedError(Failure(FailureClass.NOT_FOUND, message="Unknown provider."))
-        protocol_name = self._hosts[slug].protocol if slug in self._hosts else _OPENAI
-        version = _SIMULATED_VERSIONS.get(protocol_name, "v1")
-        base_url = f"{simulator_base_url}/{slug}/{version}"
-        made = self._upstream(slug, base_url, _SIMULATOR_CREDENTIAL, protocol_name)
-        if len(self._simulated) < _MOST_SIMULATED:
-            self._simulated[slug] = made
-        return made
+        host = self._hosts.get(slug)
+        protocol = door.protocol or (host.protocol if host is not None else _OPENAI)
+        if (protocol, door.operation) not in self._protocols:
+            protocol = _OPENAI
+        base_url = f"{simulator_base_url}/{slug}/{_SIMULATED_VERSIONS.get(protocol, 'v1')}"
+        return self._upstream(door, protocol, base_url, _SIMULATOR_CREDENTIAL)
 
-    def _upstream(
-        self, slug: str, base_url: str, credential: str, protocol_name: str = _OPENAI, dialect: str = ""
-    ) -> Upstream:
-        protocol = self._protocols[protocol_name]
+    def _upstream(self, door: _Door, protocol_name: str, base_url: str, credential: str, dialect: str = "") -> Upstream:
+        protocol = self._protocols.get((protocol_name, door.operation))
+        if protocol is None:
+            message = f"The provider {door.slug} cannot be asked for {door.operation} here."
+            raise ProviderFailedError(Failure(FailureClass.NOT_FOUND, message=message))
         headers = CIMultiDict(
             {
                 "Content-Type": "application/json",
@@ -112,4 +152,4 @@ class Registry:
         )
         if credential or protocol_name != _OPENAI:
             headers.update(protocol.headers(credential))
-        return Upstream(slug, protocol, base_url.rstrip("/"), headers, credential, dialect)
+        return Upstream(door.slug, protocol, base_url.rstrip("/"), headers, credential, dialect)

@@ -14,6 +14,7 @@ from switchyard.provider.v1.provider_pb2_grpc import ProviderAdapterServiceServi
 from services.provider_adapter.attempts import Attempts
 from services.provider_adapter.convert import attempt_from_proto, end_to_proto, limits_from_proto
 from services.provider_adapter.protocols.failures import ProviderFailedError
+from services.provider_adapter.protocols.port import CHAT
 from services.provider_adapter.registry import Registry
 from services.provider_adapter.spans import ProviderSpan
 from services.provider_adapter.upstream_models import UpstreamModels
@@ -34,7 +35,7 @@ class ProviderAdapterServicer(ProviderAdapterServiceServicer):
         reply = None
         span = ProviderSpan(self._tracer, request.provider_slug, request.provider_model_id)
         try:
-            upstream = self._registry.find(request.provider_slug)
+            upstream = self._registry.find(request.provider_slug, request.operation or CHAT, request.protocol)
             secret = upstream.credential
             attempt = attempt_from_proto(request)
             limits = limits_from_proto(request.limits)

@@ -11,6 +11,7 @@ from switchyard.common.v1.price_pb2 import PriceSnapshot, PriceTier
 from switchyard.events.v1 import usage_recorded_pb2 as events
 from switchyard.routing.v1 import routing_pb2 as pb
 
+from libs.errors import AppError
 from services.router.core.catalogue import Catalogue, Endpoint, Price
 from services.router.core.health import verdict_of
 from services.router.core.listing import TEXT, ModelFilter
@@ -132,7 +133,15 @@ class PlanMessages:
             unsupported_parameters=endpoint.unsupported_parameters,
             limits=self._limits,
             reason=reason.value,
+            protocol="" if endpoint.protocol == endpoint.provider.protocol else endpoint.protocol,
+            service_tier=endpoint.service_tier,
         )
+
+
+def problem_to_proto(error: AppError) -> pb.PlanProblem:
+    return pb.PlanProblem(
+        http_status=error.http_status, reason=error.reason, message=error.message, metadata=error.metadata
+    )
 
 
 def price_to_proto(price: Price) -> PriceSnapshot:

@@ -6,6 +6,7 @@ from typing import Any
 from switchyard.routing.v1 import routing_pb2 as pb
 from switchyard.routing.v1.routing_pb2_grpc import RouterServiceServicer
 
+from libs.errors import AppError
 from libs.metrics import Metrics
 from services.router import convert
 from services.router.handlers import RouterHandlers
@@ -29,6 +30,12 @@ class RouterServicer(RouterServiceServicer):
         response = self._messages.plan_to_proto(plan, self._handlers.on_offer.catalogue)
         self._plan_seconds.observe(perf_counter() - started)
         return response
+
+    async def Explain(self, request: pb.ExplainRequest, context: Any) -> pb.ExplainResponse:
+        try:
+            return pb.ExplainResponse(plan=await self.Plan(request.plan, context))
+        except AppError as error:
+            return pb.ExplainResponse(problem=convert.problem_to_proto(error))
 
     async def ListModels(self, request: pb.ListModelsRequest, context: Any) -> pb.ListModelsResponse:
         wanted = convert.filter_from_proto(request.filter)

@@ -6,9 +6,13 @@ and sockets belong to the caller.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from services.provider_adapter.protocols.failures import Failure
+
+CHAT = "chat"
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,8 @@ class Attempt:
         max_tokens: replaces the caller's limit when set.
         unsupported_parameters: left out of the provider's request.
         user_hash: sent in the stead of the caller's `user`; empty: none is sent.
+        operation: what is asked; `body` is in the dialect of that route (reference api-facts §3).
+        service_tier: flex or priority, where the endpoint is of that tier.
     """
 
     generation_id: str
@@ -33,6 +39,8 @@ class Attempt:
     max_tokens: int | None = None
     unsupported_parameters: tuple[str, ...] = ()
     user_hash: str = ""
+    operation: str = CHAT
+    service_tier: str = ""
 
 
 class Prepared(NamedTuple):
@@ -40,12 +48,14 @@ class Prepared(NamedTuple):
 
     Attributes:
         answer_tool: the name of a tool whose input is the answer, where a format has no other way to structured output.
+        headers: of this request alone, beside those that every request to the host carries.
     """
 
     path: str
     body: bytes
     hide_reasoning: bool = False
     answer_tool: str = ""
+    headers: Mapping[str, str] = _NO_HEADERS
 
 
 class Usage(NamedTuple):
@@ -116,7 +126,7 @@ class StreamDecoder(Protocol):
 
 
 class WireProtocol(Protocol):
-    """One wire format, for all hosts that speak it."""
+    """One operation in one wire format, for all hosts that speak it."""
 
     def headers(self, credential: str) -> Mapping[str, str]:
         """Headers that every request to a host carries."""
@@ -133,7 +143,7 @@ class WireProtocol(Protocol):
     def decoder(self, attempt: Attempt, prepared: Prepared) -> StreamDecoder: ...
 
     def whole(self, attempt: Attempt, prepared: Prepared, body: bytes) -> tuple[bytes, ReplyFacts]:
-        """A reply that did not stream, as one JSON object in the chat dialect without `usage`.
+        """A reply that did not stream, as one JSON object in the dialect of the operation's route, without `usage`.
 
         Raises:
             ProviderFailedError: the body is no reply.

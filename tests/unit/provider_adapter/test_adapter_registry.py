@@ -110,7 +110,7 @@ def test_every_host_of_the_repository_is_usable() -> None:
         assert host.base_url.startswith("https://")
         assert not host.base_url.endswith("/")
         assert host.credential_name
-        assert host.protocol in protocols()
+        assert (host.protocol, "chat") in protocols()
         assert not host.dialect or host.dialect in DIALECTS
 
 

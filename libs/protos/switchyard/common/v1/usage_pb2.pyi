@@ -62,6 +62,7 @@ class TokenUsage(_message.Message):
     COMPLETION_AUDIO_TOKENS_FIELD_NUMBER: _builtins.int
     PROMPT_IMAGE_TOKENS_FIELD_NUMBER: _builtins.int
     COMPLETION_IMAGE_TOKENS_FIELD_NUMBER: _builtins.int
+    SEARCH_UNITS_FIELD_NUMBER: _builtins.int
     prompt_tokens: _builtins.int
     completion_tokens: _builtins.int
     cache_read_tokens: _builtins.int
@@ -71,6 +72,8 @@ class TokenUsage(_message.Message):
     completion_audio_tokens: _builtins.int
     prompt_image_tokens: _builtins.int
     completion_image_tokens: _builtins.int
+    search_units: _builtins.int
+    """Rerank: searches, as the provider bills them."""
     def __init__(
         self,
         *,
@@ -83,10 +86,11 @@ class TokenUsage(_message.Message):
         completion_audio_tokens: _builtins.int = ...,
         prompt_image_tokens: _builtins.int = ...,
         completion_image_tokens: _builtins.int = ...,
+        search_units: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_read_tokens", b"cache_read_tokens", "cache_write_tokens", b"cache_write_tokens", "completion_audio_tokens", b"completion_audio_tokens", "completion_image_tokens", b"completion_image_tokens", "completion_tokens", b"completion_tokens", "prompt_audio_tokens", b"prompt_audio_tokens", "prompt_image_tokens", b"prompt_image_tokens", "prompt_tokens", b"prompt_tokens", "reasoning_tokens", b"reasoning_tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_read_tokens", b"cache_read_tokens", "cache_write_tokens", b"cache_write_tokens", "completion_audio_tokens", b"completion_audio_tokens", "completion_image_tokens", b"completion_image_tokens", "completion_tokens", b"completion_tokens", "prompt_audio_tokens", b"prompt_audio_tokens", "prompt_image_tokens", b"prompt_image_tokens", "prompt_tokens", b"prompt_tokens", "reasoning_tokens", b"reasoning_tokens", "search_units", b"search_units"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -85,6 +85,7 @@ class AttemptRecord(_message.Message):
     UPSTREAM_ID_FIELD_NUMBER: _builtins.int
     IS_BYOK_FIELD_NUMBER: _builtins.int
     STARTED_AT_MS_FIELD_NUMBER: _builtins.int
+    CREDENTIAL_ID_FIELD_NUMBER: _builtins.int
     endpoint_id: _builtins.str
     provider_slug: _builtins.str
     provider_name: _builtins.str
@@ -99,6 +100,8 @@ class AttemptRecord(_message.Message):
     upstream_id: _builtins.str
     is_byok: _builtins.bool
     started_at_ms: _builtins.int
+    credential_id: _builtins.str
+    """The account's credential that was used; empty: the platform's own."""
     def __init__(
         self,
         *,
@@ -114,10 +117,11 @@ class AttemptRecord(_message.Message):
         upstream_id: _builtins.str = ...,
         is_byok: _builtins.bool = ...,
         started_at_ms: _builtins.int = ...,
+        credential_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpoint_id", b"endpoint_id", "error_class", b"error_class", "first_event_ms", b"first_event_ms", "is_byok", b"is_byok", "model", b"model", "outcome", b"outcome", "provider_name", b"provider_name", "provider_slug", b"provider_slug", "started_at_ms", b"started_at_ms", "status", b"status", "total_ms", b"total_ms", "upstream_id", b"upstream_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credential_id", b"credential_id", "endpoint_id", b"endpoint_id", "error_class", b"error_class", "first_event_ms", b"first_event_ms", "is_byok", b"is_byok", "model", b"model", "outcome", b"outcome", "provider_name", b"provider_name", "provider_slug", b"provider_slug", "started_at_ms", b"started_at_ms", "status", b"status", "total_ms", b"total_ms", "upstream_id", b"upstream_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -148,6 +152,7 @@ class UsageRecorded(_message.Message):
     API_TYPE_FIELD_NUMBER: _builtins.int
     STREAMED_FIELD_NUMBER: _builtins.int
     STRATEGY_FIELD_NUMBER: _builtins.int
+    ROUTER_FIELD_NUMBER: _builtins.int
     USAGE_FIELD_NUMBER: _builtins.int
     USAGE_SOURCE_FIELD_NUMBER: _builtins.int
     PRICE_FIELD_NUMBER: _builtins.int
@@ -172,6 +177,9 @@ class UsageRecorded(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     TRACE_JSON_FIELD_NUMBER: _builtins.int
     MAX_TOKENS_FIELD_NUMBER: _builtins.int
+    SESSION_KEY_FIELD_NUMBER: _builtins.int
+    HAS_EXPLICIT_SESSION_FIELD_NUMBER: _builtins.int
+    USES_TOOLS_FIELD_NUMBER: _builtins.int
     generation_id: _builtins.str
     account_id: _builtins.str
     key_hash: _builtins.str
@@ -191,6 +199,8 @@ class UsageRecorded(_message.Message):
     api_type: _builtins.str
     streamed: _builtins.bool
     strategy: _builtins.str
+    router: _builtins.str
+    """The slug of the router model that chose; empty: none did."""
     usage_source: _usage_pb2.UsageSource.ValueType
     cost_nano_usd: _builtins.int
     """What the customer pays; the sum of prompt, completion and request cost."""
@@ -216,6 +226,10 @@ class UsageRecorded(_message.Message):
     trace_json: _builtins.bytes
     """The caller's `trace` object as JSON, at most 8 KiB."""
     max_tokens: _builtins.int
+    session_key: _builtins.str
+    """What ties requests of one conversation together, and whether the caller named it."""
+    has_explicit_session: _builtins.bool
+    uses_tools: _builtins.bool
     @_builtins.property
     def usage(self) -> _usage_pb2.TokenUsage: ...
     @_builtins.property
@@ -242,6 +256,7 @@ class UsageRecorded(_message.Message):
         api_type: _builtins.str = ...,
         streamed: _builtins.bool = ...,
         strategy: _builtins.str = ...,
+        router: _builtins.str = ...,
         usage: _usage_pb2.TokenUsage | None = ...,
         usage_source: _usage_pb2.UsageSource.ValueType = ...,
         price: _price_pb2.PriceSnapshot | None = ...,
@@ -266,10 +281,13 @@ class UsageRecorded(_message.Message):
         request_id: _builtins.str = ...,
         trace_json: _builtins.bytes = ...,
         max_tokens: _builtins.int = ...,
+        session_key: _builtins.str = ...,
+        has_explicit_session: _builtins.bool = ...,
+        uses_tools: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["price", b"price", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "api_type", b"api_type", "app_title", b"app_title", "attempts", b"attempts", "completion_cost_nano_usd", b"completion_cost_nano_usd", "cost_nano_usd", b"cost_nano_usd", "created_at_ms", b"created_at_ms", "endpoint_id", b"endpoint_id", "finish_reason", b"finish_reason", "generation_id", b"generation_id", "generation_time_ms", b"generation_time_ms", "http_referer", b"http_referer", "http_status", b"http_status", "is_byok", b"is_byok", "key_hash", b"key_hash", "latency_ms", b"latency_ms", "max_tokens", b"max_tokens", "model", b"model", "native_finish_reason", b"native_finish_reason", "outcome", b"outcome", "price", b"price", "prompt_cost_nano_usd", b"prompt_cost_nano_usd", "provider_model_id", b"provider_model_id", "provider_name", b"provider_name", "provider_slug", b"provider_slug", "recorded_at_ms", b"recorded_at_ms", "request_cost_nano_usd", b"request_cost_nano_usd", "request_id", b"request_id", "requested_model", b"requested_model", "review_reason", b"review_reason", "service_tier", b"service_tier", "session_id", b"session_id", "strategy", b"strategy", "streamed", b"streamed", "trace_json", b"trace_json", "upstream_id", b"upstream_id", "usage", b"usage", "usage_source", b"usage_source", "user_agent", b"user_agent", "user_id", b"user_id", "workspace_id", b"workspace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "api_type", b"api_type", "app_title", b"app_title", "attempts", b"attempts", "completion_cost_nano_usd", b"completion_cost_nano_usd", "cost_nano_usd", b"cost_nano_usd", "created_at_ms", b"created_at_ms", "endpoint_id", b"endpoint_id", "finish_reason", b"finish_reason", "generation_id", b"generation_id", "generation_time_ms", b"generation_time_ms", "has_explicit_session", b"has_explicit_session", "http_referer", b"http_referer", "http_status", b"http_status", "is_byok", b"is_byok", "key_hash", b"key_hash", "latency_ms", b"latency_ms", "max_tokens", b"max_tokens", "model", b"model", "native_finish_reason", b"native_finish_reason", "outcome", b"outcome", "price", b"price", "prompt_cost_nano_usd", b"prompt_cost_nano_usd", "provider_model_id", b"provider_model_id", "provider_name", b"provider_name", "provider_slug", b"provider_slug", "recorded_at_ms", b"recorded_at_ms", "request_cost_nano_usd", b"request_cost_nano_usd", "request_id", b"request_id", "requested_model", b"requested_model", "review_reason", b"review_reason", "router", b"router", "service_tier", b"service_tier", "session_id", b"session_id", "session_key", b"session_key", "strategy", b"strategy", "streamed", b"streamed", "trace_json", b"trace_json", "upstream_id", b"upstream_id", "usage", b"usage", "usage_source", b"usage_source", "user_agent", b"user_agent", "user_id", b"user_id", "uses_tools", b"uses_tools", "workspace_id", b"workspace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

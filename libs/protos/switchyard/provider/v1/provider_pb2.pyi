@@ -63,6 +63,10 @@ class GenerateRequest(_message.Message):
     UNSUPPORTED_PARAMETERS_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
     USER_HASH_FIELD_NUMBER: _builtins.int
+    OPERATION_FIELD_NUMBER: _builtins.int
+    PROTOCOL_FIELD_NUMBER: _builtins.int
+    CREDENTIAL_ID_FIELD_NUMBER: _builtins.int
+    SERVICE_TIER_FIELD_NUMBER: _builtins.int
     generation_id: _builtins.str
     provider_slug: _builtins.str
     provider_name: _builtins.str
@@ -78,6 +82,14 @@ class GenerateRequest(_message.Message):
     """Replaces the caller's limit when set."""
     user_hash: _builtins.str
     """Hash of the caller's `user`, sent in its stead."""
+    operation: _builtins.str
+    """What is asked: chat (also when empty), completions, embeddings or rerank. `body` is in the dialect of that route."""
+    protocol: _builtins.str
+    """The wire format, where it is not the provider's usual one."""
+    credential_id: _builtins.str
+    """The account's credential to use; empty: the platform's own."""
+    service_tier: _builtins.str
+    """flex or priority, where the endpoint is of that tier."""
     @_builtins.property
     def unsupported_parameters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Leave these parameters out."""
@@ -99,10 +111,14 @@ class GenerateRequest(_message.Message):
         unsupported_parameters: _abc.Iterable[_builtins.str] | None = ...,
         limits: Global___AttemptLimits | None = ...,
         user_hash: _builtins.str = ...,
+        operation: _builtins.str = ...,
+        protocol: _builtins.str = ...,
+        credential_id: _builtins.str = ...,
+        service_tier: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_tokens", b"_max_tokens", "limits", b"limits", "max_tokens", b"max_tokens"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_tokens", b"_max_tokens", "body", b"body", "created_s", b"created_s", "generation_id", b"generation_id", "limits", b"limits", "max_tokens", b"max_tokens", "model", b"model", "provider_model_id", b"provider_model_id", "provider_name", b"provider_name", "provider_slug", b"provider_slug", "stream", b"stream", "unsupported_parameters", b"unsupported_parameters", "user_hash", b"user_hash"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_tokens", b"_max_tokens", "body", b"body", "created_s", b"created_s", "credential_id", b"credential_id", "generation_id", b"generation_id", "limits", b"limits", "max_tokens", b"max_tokens", "model", b"model", "operation", b"operation", "protocol", b"protocol", "provider_model_id", b"provider_model_id", "provider_name", b"provider_name", "provider_slug", b"provider_slug", "service_tier", b"service_tier", "stream", b"stream", "unsupported_parameters", b"unsupported_parameters", "user_hash", b"user_hash"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_tokens: _TypeAlias = _typing.Literal["max_tokens"]  # noqa: Y015
     _WhichOneofArgType__max_tokens: _TypeAlias = _typing.Literal["_max_tokens", b"_max_tokens"]  # noqa: Y015

@@ -58,6 +58,29 @@ DATA_COLLECTION_ALLOW: DataCollection.ValueType  # 1
 DATA_COLLECTION_DENY: DataCollection.ValueType  # 2
 Global___DataCollection: _TypeAlias = DataCollection  # noqa: Y015
 
+class _SortPartition:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SortPartitionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SortPartition.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SORT_PARTITION_UNSPECIFIED: _SortPartition.ValueType  # 0
+    """As `MODEL`."""
+    SORT_PARTITION_MODEL: _SortPartition.ValueType  # 1
+    """All endpoints of the first model, then of the second, …"""
+    SORT_PARTITION_NONE: _SortPartition.ValueType  # 2
+    """One ranking over all models."""
+
+class SortPartition(_SortPartition, metaclass=_SortPartitionEnumTypeWrapper): ...
+
+SORT_PARTITION_UNSPECIFIED: SortPartition.ValueType  # 0
+"""As `MODEL`."""
+SORT_PARTITION_MODEL: SortPartition.ValueType  # 1
+"""All endpoints of the first model, then of the second, …"""
+SORT_PARTITION_NONE: SortPartition.ValueType  # 2
+"""One ranking over all models."""
+Global___SortPartition: _TypeAlias = SortPartition  # noqa: Y015
+
 @_typing.final
 class RequestFeatures(_message.Message):
     """What the router needs to know of a request; never its content."""
@@ -72,6 +95,12 @@ class RequestFeatures(_message.Message):
     PARAMETERS_FIELD_NUMBER: _builtins.int
     INPUT_MODALITIES_FIELD_NUMBER: _builtins.int
     OPERATION_FIELD_NUMBER: _builtins.int
+    OUTPUT_MODALITIES_FIELD_NUMBER: _builtins.int
+    SESSION_KEY_FIELD_NUMBER: _builtins.int
+    HAS_EXPLICIT_SESSION_FIELD_NUMBER: _builtins.int
+    SERVICE_TIER_FIELD_NUMBER: _builtins.int
+    USES_JSON_SCHEMA_FIELD_NUMBER: _builtins.int
+    CHOICES_FIELD_NUMBER: _builtins.int
     stream: _builtins.bool
     prompt_tokens_estimate: _builtins.int
     max_tokens: _builtins.int
@@ -80,6 +109,16 @@ class RequestFeatures(_message.Message):
     uses_response_format: _builtins.bool
     operation: _builtins.str
     """What is asked of the endpoint: chat (also when empty), completions, embeddings, rerank, images, …"""
+    session_key: _builtins.str
+    """Requests of one conversation have the same; empty: nothing ties this one to others. Never its content."""
+    has_explicit_session: _builtins.bool
+    """The caller named the session, so that it sticks from the first success on."""
+    service_tier: _builtins.str
+    """default, auto, flex, priority or fast; empty: as `default`."""
+    uses_json_schema: _builtins.bool
+    """The answer must follow a JSON schema."""
+    choices: _builtins.int
+    """Completions beside the first (`n` above 1), which not every provider makes."""
     @_builtins.property
     def parameters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Parameters the caller set, by their names in the chat dialect."""
@@ -87,6 +126,10 @@ class RequestFeatures(_message.Message):
     @_builtins.property
     def input_modalities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Modalities in the messages beyond text: image, audio, file, video."""
+
+    @_builtins.property
+    def output_modalities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the caller wants to get beyond text: image, audio."""
 
     def __init__(
         self,
@@ -99,10 +142,16 @@ class RequestFeatures(_message.Message):
         parameters: _abc.Iterable[_builtins.str] | None = ...,
         input_modalities: _abc.Iterable[_builtins.str] | None = ...,
         operation: _builtins.str = ...,
+        output_modalities: _abc.Iterable[_builtins.str] | None = ...,
+        session_key: _builtins.str = ...,
+        has_explicit_session: _builtins.bool = ...,
+        service_tier: _builtins.str = ...,
+        uses_json_schema: _builtins.bool = ...,
+        choices: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_tokens", b"_max_tokens", "max_tokens", b"max_tokens"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_tokens", b"_max_tokens", "input_modalities", b"input_modalities", "max_tokens", b"max_tokens", "operation", b"operation", "parameters", b"parameters", "prompt_tokens_estimate", b"prompt_tokens_estimate", "stream", b"stream", "uses_response_format", b"uses_response_format", "uses_tools", b"uses_tools"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_tokens", b"_max_tokens", "choices", b"choices", "has_explicit_session", b"has_explicit_session", "input_modalities", b"input_modalities", "max_tokens", b"max_tokens", "operation", b"operation", "output_modalities", b"output_modalities", "parameters", b"parameters", "prompt_tokens_estimate", b"prompt_tokens_estimate", "service_tier", b"service_tier", "session_key", b"session_key", "stream", b"stream", "uses_json_schema", b"uses_json_schema", "uses_response_format", b"uses_response_format", "uses_tools", b"uses_tools"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_tokens: _TypeAlias = _typing.Literal["max_tokens"]  # noqa: Y015
     _WhichOneofArgType__max_tokens: _TypeAlias = _typing.Literal["_max_tokens", b"_max_tokens"]  # noqa: Y015
@@ -163,6 +212,51 @@ class MaxPrice(_message.Message):
 Global___MaxPrice: _TypeAlias = MaxPrice  # noqa: Y015
 
 @_typing.final
+class Percentiles(_message.Message):
+    """Cut-offs that all hold at once; an absent one does not bind."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    P50_FIELD_NUMBER: _builtins.int
+    P75_FIELD_NUMBER: _builtins.int
+    P90_FIELD_NUMBER: _builtins.int
+    P99_FIELD_NUMBER: _builtins.int
+    p50: _builtins.float
+    p75: _builtins.float
+    p90: _builtins.float
+    p99: _builtins.float
+    def __init__(
+        self,
+        *,
+        p50: _builtins.float | None = ...,
+        p75: _builtins.float | None = ...,
+        p90: _builtins.float | None = ...,
+        p99: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_p50", b"_p50", "_p75", b"_p75", "_p90", b"_p90", "_p99", b"_p99", "p50", b"p50", "p75", b"p75", "p90", b"p90", "p99", b"p99"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_p50", b"_p50", "_p75", b"_p75", "_p90", b"_p90", "_p99", b"_p99", "p50", b"p50", "p75", b"p75", "p90", b"p90", "p99", b"p99"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__p50: _TypeAlias = _typing.Literal["p50"]  # noqa: Y015
+    _WhichOneofArgType__p50: _TypeAlias = _typing.Literal["_p50", b"_p50"]  # noqa: Y015
+    _WhichOneofReturnType__p75: _TypeAlias = _typing.Literal["p75"]  # noqa: Y015
+    _WhichOneofArgType__p75: _TypeAlias = _typing.Literal["_p75", b"_p75"]  # noqa: Y015
+    _WhichOneofReturnType__p90: _TypeAlias = _typing.Literal["p90"]  # noqa: Y015
+    _WhichOneofArgType__p90: _TypeAlias = _typing.Literal["_p90", b"_p90"]  # noqa: Y015
+    _WhichOneofReturnType__p99: _TypeAlias = _typing.Literal["p99"]  # noqa: Y015
+    _WhichOneofArgType__p99: _TypeAlias = _typing.Literal["_p99", b"_p99"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__p50) -> _WhichOneofReturnType__p50 | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__p75) -> _WhichOneofReturnType__p75 | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__p90) -> _WhichOneofReturnType__p90 | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__p99) -> _WhichOneofReturnType__p99 | None: ...
+
+Global___Percentiles: _TypeAlias = Percentiles  # noqa: Y015
+
+@_typing.final
 class ProviderPreferences(_message.Message):
     """The `provider` object of a request (reference api-facts §8). Absent means the default."""
 
@@ -179,12 +273,18 @@ class ProviderPreferences(_message.Message):
     ZDR_FIELD_NUMBER: _builtins.int
     QUANTIZATIONS_FIELD_NUMBER: _builtins.int
     MAX_PRICE_FIELD_NUMBER: _builtins.int
+    SORT_PARTITION_FIELD_NUMBER: _builtins.int
+    PREFERRED_MIN_THROUGHPUT_FIELD_NUMBER: _builtins.int
+    PREFERRED_MAX_LATENCY_FIELD_NUMBER: _builtins.int
+    ENFORCE_DISTILLABLE_TEXT_FIELD_NUMBER: _builtins.int
     has_only: _builtins.bool
     allow_fallbacks: _builtins.bool
     sort: Global___Sort.ValueType
     require_parameters: _builtins.bool
     data_collection: Global___DataCollection.ValueType
     zdr: _builtins.bool
+    sort_partition: Global___SortPartition.ValueType
+    enforce_distillable_text: _builtins.bool
     @_builtins.property
     def order(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Slugs or display names. An order that was given and an order that was not differ, hence the flag."""
@@ -197,6 +297,14 @@ class ProviderPreferences(_message.Message):
     def quantizations(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def max_price(self) -> Global___MaxPrice: ...
+    @_builtins.property
+    def preferred_min_throughput(self) -> Global___Percentiles:
+        """Completion tokens per second, over the last 5 minutes."""
+
+    @_builtins.property
+    def preferred_max_latency(self) -> Global___Percentiles:
+        """Seconds to the first event, over the last 5 minutes."""
+
     def __init__(
         self,
         *,
@@ -211,16 +319,155 @@ class ProviderPreferences(_message.Message):
         zdr: _builtins.bool = ...,
         quantizations: _abc.Iterable[_builtins.str] | None = ...,
         max_price: Global___MaxPrice | None = ...,
+        sort_partition: Global___SortPartition.ValueType = ...,
+        preferred_min_throughput: Global___Percentiles | None = ...,
+        preferred_max_latency: Global___Percentiles | None = ...,
+        enforce_distillable_text: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_allow_fallbacks", b"_allow_fallbacks", "allow_fallbacks", b"allow_fallbacks", "max_price", b"max_price"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_allow_fallbacks", b"_allow_fallbacks", "allow_fallbacks", b"allow_fallbacks", "max_price", b"max_price", "preferred_max_latency", b"preferred_max_latency", "preferred_min_throughput", b"preferred_min_throughput"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_allow_fallbacks", b"_allow_fallbacks", "allow_fallbacks", b"allow_fallbacks", "data_collection", b"data_collection", "has_only", b"has_only", "ignore", b"ignore", "max_price", b"max_price", "only", b"only", "order", b"order", "quantizations", b"quantizations", "require_parameters", b"require_parameters", "sort", b"sort", "zdr", b"zdr"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_allow_fallbacks", b"_allow_fallbacks", "allow_fallbacks", b"allow_fallbacks", "data_collection", b"data_collection", "enforce_distillable_text", b"enforce_distillable_text", "has_only", b"has_only", "ignore", b"ignore", "max_price", b"max_price", "only", b"only", "order", b"order", "preferred_max_latency", b"preferred_max_latency", "preferred_min_throughput", b"preferred_min_throughput", "quantizations", b"quantizations", "require_parameters", b"require_parameters", "sort", b"sort", "sort_partition", b"sort_partition", "zdr", b"zdr"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__allow_fallbacks: _TypeAlias = _typing.Literal["allow_fallbacks"]  # noqa: Y015
     _WhichOneofArgType__allow_fallbacks: _TypeAlias = _typing.Literal["_allow_fallbacks", b"_allow_fallbacks"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__allow_fallbacks) -> _WhichOneofReturnType__allow_fallbacks | None: ...
 
 Global___ProviderPreferences: _TypeAlias = ProviderPreferences  # noqa: Y015
+
+@_typing.final
+class AccountPolicy(_message.Message):
+    """What the account, its organisation and its guardrails allow: an outer bound of every preference. Empty binds nothing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HAS_ALLOWED_PROVIDERS_FIELD_NUMBER: _builtins.int
+    ALLOWED_PROVIDERS_FIELD_NUMBER: _builtins.int
+    IGNORED_PROVIDERS_FIELD_NUMBER: _builtins.int
+    HAS_ALLOWED_MODELS_FIELD_NUMBER: _builtins.int
+    ALLOWED_MODELS_FIELD_NUMBER: _builtins.int
+    IGNORED_MODELS_FIELD_NUMBER: _builtins.int
+    ZDR_FIELD_NUMBER: _builtins.int
+    DENY_TRAINING_FIELD_NUMBER: _builtins.int
+    DEFAULT_MODEL_FIELD_NUMBER: _builtins.int
+    REGION_FIELD_NUMBER: _builtins.int
+    has_allowed_providers: _builtins.bool
+    has_allowed_models: _builtins.bool
+    zdr: _builtins.bool
+    deny_training: _builtins.bool
+    default_model: _builtins.str
+    """What stands for a request that names no model."""
+    region: _builtins.str
+    """Only endpoints in this region (eu, us, …); empty: anywhere."""
+    @_builtins.property
+    def allowed_providers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Slugs."""
+
+    @_builtins.property
+    def ignored_providers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def allowed_models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Slugs; `*` stands for anything within one."""
+
+    @_builtins.property
+    def ignored_models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        has_allowed_providers: _builtins.bool = ...,
+        allowed_providers: _abc.Iterable[_builtins.str] | None = ...,
+        ignored_providers: _abc.Iterable[_builtins.str] | None = ...,
+        has_allowed_models: _builtins.bool = ...,
+        allowed_models: _abc.Iterable[_builtins.str] | None = ...,
+        ignored_models: _abc.Iterable[_builtins.str] | None = ...,
+        zdr: _builtins.bool = ...,
+        deny_training: _builtins.bool = ...,
+        default_model: _builtins.str = ...,
+        region: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_models", b"allowed_models", "allowed_providers", b"allowed_providers", "default_model", b"default_model", "deny_training", b"deny_training", "has_allowed_models", b"has_allowed_models", "has_allowed_providers", b"has_allowed_providers", "ignored_models", b"ignored_models", "ignored_providers", b"ignored_providers", "region", b"region", "zdr", b"zdr"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccountPolicy: _TypeAlias = AccountPolicy  # noqa: Y015
+
+@_typing.final
+class AccountCredential(_message.Message):
+    """A provider credential of the account (BYOK), without its secret."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    PROVIDER_SLUG_FIELD_NUMBER: _builtins.int
+    IS_FALLBACK_FIELD_NUMBER: _builtins.int
+    ALWAYS_USE_FIELD_NUMBER: _builtins.int
+    ALLOWED_MODELS_FIELD_NUMBER: _builtins.int
+    SORT_ORDER_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    provider_slug: _builtins.str
+    is_fallback: _builtins.bool
+    """Tried before the platform's own capacity, or after it."""
+    always_use: _builtins.bool
+    """The platform's own capacity of this provider is never used."""
+    sort_order: _builtins.int
+    @_builtins.property
+    def allowed_models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Slugs; empty: all."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        provider_slug: _builtins.str = ...,
+        is_fallback: _builtins.bool = ...,
+        always_use: _builtins.bool = ...,
+        allowed_models: _abc.Iterable[_builtins.str] | None = ...,
+        sort_order: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_models", b"allowed_models", "always_use", b"always_use", "id", b"id", "is_fallback", b"is_fallback", "provider_slug", b"provider_slug", "sort_order", b"sort_order"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccountCredential: _TypeAlias = AccountCredential  # noqa: Y015
+
+@_typing.final
+class RouterOptions(_message.Message):
+    """How a router model chooses (reference api-facts §8, plugin `auto-router`)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALLOWED_MODELS_FIELD_NUMBER: _builtins.int
+    EXCLUDED_MODELS_FIELD_NUMBER: _builtins.int
+    COST_TIER_FIELD_NUMBER: _builtins.int
+    PINNED_MODEL_FIELD_NUMBER: _builtins.int
+    cost_tier: _builtins.str
+    """low, medium, high, xhigh or max."""
+    pinned_model: _builtins.str
+    """The model named on the last assistant message; empty: none, or not wanted."""
+    @_builtins.property
+    def allowed_models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Slugs with `*` for anything; empty: all."""
+
+    @_builtins.property
+    def excluded_models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        allowed_models: _abc.Iterable[_builtins.str] | None = ...,
+        excluded_models: _abc.Iterable[_builtins.str] | None = ...,
+        cost_tier: _builtins.str = ...,
+        pinned_model: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_models", b"allowed_models", "cost_tier", b"cost_tier", "excluded_models", b"excluded_models", "pinned_model", b"pinned_model"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RouterOptions: _TypeAlias = RouterOptions  # noqa: Y015
 
 @_typing.final
 class PlanRequest(_message.Message):
@@ -231,8 +478,14 @@ class PlanRequest(_message.Message):
     MODELS_FIELD_NUMBER: _builtins.int
     FEATURES_FIELD_NUMBER: _builtins.int
     PREFERENCES_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
+    CREDENTIALS_FIELD_NUMBER: _builtins.int
+    ROUTER_FIELD_NUMBER: _builtins.int
+    EXPLAIN_FIELD_NUMBER: _builtins.int
     generation_id: _builtins.str
     account_id: _builtins.str
+    explain: _builtins.bool
+    """Give the explanation too."""
     @_builtins.property
     def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """In the order in which they are to be tried; at least one."""
@@ -241,6 +494,12 @@ class PlanRequest(_message.Message):
     def features(self) -> Global___RequestFeatures: ...
     @_builtins.property
     def preferences(self) -> Global___ProviderPreferences: ...
+    @_builtins.property
+    def policy(self) -> Global___AccountPolicy: ...
+    @_builtins.property
+    def credentials(self) -> _containers.RepeatedCompositeFieldContainer[Global___AccountCredential]: ...
+    @_builtins.property
+    def router(self) -> Global___RouterOptions: ...
     def __init__(
         self,
         *,
@@ -249,10 +508,14 @@ class PlanRequest(_message.Message):
         models: _abc.Iterable[_builtins.str] | None = ...,
         features: Global___RequestFeatures | None = ...,
         preferences: Global___ProviderPreferences | None = ...,
+        policy: Global___AccountPolicy | None = ...,
+        credentials: _abc.Iterable[Global___AccountCredential] | None = ...,
+        router: Global___RouterOptions | None = ...,
+        explain: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["features", b"features", "preferences", b"preferences"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["features", b"features", "policy", b"policy", "preferences", b"preferences", "router", b"router"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "features", b"features", "generation_id", b"generation_id", "models", b"models", "preferences", b"preferences"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "credentials", b"credentials", "explain", b"explain", "features", b"features", "generation_id", b"generation_id", "models", b"models", "policy", b"policy", "preferences", b"preferences", "router", b"router"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -306,6 +569,9 @@ class Attempt(_message.Message):
     LIMITS_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     IS_BYOK_FIELD_NUMBER: _builtins.int
+    CREDENTIAL_ID_FIELD_NUMBER: _builtins.int
+    PROTOCOL_FIELD_NUMBER: _builtins.int
+    SERVICE_TIER_FIELD_NUMBER: _builtins.int
     endpoint_id: _builtins.str
     """`<provider slug>/<model slug>[#<region or variant>]`, unique in the catalogue."""
     provider_slug: _builtins.str
@@ -319,6 +585,12 @@ class Attempt(_message.Message):
     reason: _builtins.str
     """Why it stands here, for people: `order`, `price`, `outage`, …"""
     is_byok: _builtins.bool
+    credential_id: _builtins.str
+    """The account's credential to use; empty: the platform's own."""
+    protocol: _builtins.str
+    """The wire format, where it is not the provider's usual one."""
+    service_tier: _builtins.str
+    """flex or priority; empty: the usual one."""
     @_builtins.property
     def price(self) -> _price_pb2.PriceSnapshot: ...
     @_builtins.property
@@ -342,10 +614,13 @@ class Attempt(_message.Message):
         limits: Global___TimeLimits | None = ...,
         reason: _builtins.str = ...,
         is_byok: _builtins.bool = ...,
+        credential_id: _builtins.str = ...,
+        protocol: _builtins.str = ...,
+        service_tier: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "price", b"price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_length", b"context_length", "endpoint_id", b"endpoint_id", "is_byok", b"is_byok", "limits", b"limits", "max_completion_tokens", b"max_completion_tokens", "model", b"model", "price", b"price", "provider_model_id", b"provider_model_id", "provider_name", b"provider_name", "provider_slug", b"provider_slug", "reason", b"reason", "unsupported_parameters", b"unsupported_parameters"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_length", b"context_length", "credential_id", b"credential_id", "endpoint_id", b"endpoint_id", "is_byok", b"is_byok", "limits", b"limits", "max_completion_tokens", b"max_completion_tokens", "model", b"model", "price", b"price", "protocol", b"protocol", "provider_model_id", b"provider_model_id", "provider_name", b"provider_name", "provider_slug", b"provider_slug", "reason", b"reason", "service_tier", b"service_tier", "unsupported_parameters", b"unsupported_parameters"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -357,23 +632,209 @@ class PlanResponse(_message.Message):
 
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     STRATEGY_FIELD_NUMBER: _builtins.int
+    EXPLANATION_FIELD_NUMBER: _builtins.int
+    ROUTER_FIELD_NUMBER: _builtins.int
     strategy: _builtins.str
-    """direct, fallback, alias, … (reference behaviour-facts §22)."""
+    """direct, fallback, alias, auto, free, latest (reference behaviour-facts §22)."""
+    router: _builtins.str
+    """The slug of the router model that chose; empty: none did."""
     @_builtins.property
     def attempts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Attempt]: ...
+    @_builtins.property
+    def explanation(self) -> Global___Explanation:
+        """With `explain` alone."""
+
     def __init__(
         self,
         *,
         attempts: _abc.Iterable[Global___Attempt] | None = ...,
         strategy: _builtins.str = ...,
+        explanation: Global___Explanation | None = ...,
+        router: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["explanation", b"explanation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "strategy", b"strategy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "explanation", b"explanation", "router", b"router", "strategy", b"strategy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PlanResponse: _TypeAlias = PlanResponse  # noqa: Y015
+
+@_typing.final
+class Explanation(_message.Message):
+    """Why the plan is what it is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CANDIDATES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Candidate]:
+        """Every endpoint that was looked at: those that are planned in their order, then the others."""
+
+    def __init__(
+        self,
+        *,
+        candidates: _abc.Iterable[Global___Candidate] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Explanation: _TypeAlias = Explanation  # noqa: Y015
+
+@_typing.final
+class Candidate(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENDPOINT_ID_FIELD_NUMBER: _builtins.int
+    PROVIDER_SLUG_FIELD_NUMBER: _builtins.int
+    PROVIDER_NAME_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    TAG_FIELD_NUMBER: _builtins.int
+    RANK_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DROPPED_BY_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    IS_BYOK_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    endpoint_id: _builtins.str
+    provider_slug: _builtins.str
+    provider_name: _builtins.str
+    model: _builtins.str
+    tag: _builtins.str
+    """As callers name it in `order`, `only` and `ignore`."""
+    rank: _builtins.int
+    """From 1; 0: it is not planned."""
+    reason: _builtins.str
+    """Why it stands where it stands."""
+    dropped_by: _builtins.str
+    """The constraint that dropped it; empty: none did."""
+    detail: _builtins.str
+    """For people: which value met which bound."""
+    is_byok: _builtins.bool
+    @_builtins.property
+    def price(self) -> _price_pb2.PriceSnapshot: ...
+    def __init__(
+        self,
+        *,
+        endpoint_id: _builtins.str = ...,
+        provider_slug: _builtins.str = ...,
+        provider_name: _builtins.str = ...,
+        model: _builtins.str = ...,
+        tag: _builtins.str = ...,
+        rank: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        dropped_by: _builtins.str = ...,
+        detail: _builtins.str = ...,
+        is_byok: _builtins.bool = ...,
+        price: _price_pb2.PriceSnapshot | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["price", b"price"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "dropped_by", b"dropped_by", "endpoint_id", b"endpoint_id", "is_byok", b"is_byok", "model", b"model", "price", b"price", "provider_name", b"provider_name", "provider_slug", b"provider_slug", "rank", b"rank", "reason", b"reason", "tag", b"tag"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Candidate: _TypeAlias = Candidate  # noqa: Y015
+
+@_typing.final
+class ExplainRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def plan(self) -> Global___PlanRequest: ...
+    def __init__(
+        self,
+        *,
+        plan: Global___PlanRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainRequest: _TypeAlias = ExplainRequest  # noqa: Y015
+
+@_typing.final
+class ExplainResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAN_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def plan(self) -> Global___PlanResponse: ...
+    @_builtins.property
+    def problem(self) -> Global___PlanProblem:
+        """Why there is no attempt; absent: there is one."""
+
+    def __init__(
+        self,
+        *,
+        plan: Global___PlanResponse | None = ...,
+        problem: Global___PlanProblem | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan", "problem", b"problem"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan", "problem", b"problem"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainResponse: _TypeAlias = ExplainResponse  # noqa: Y015
+
+@_typing.final
+class PlanProblem(_message.Message):
+    """An error as Plan would have raised it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class MetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    HTTP_STATUS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    http_status: _builtins.int
+    reason: _builtins.str
+    message: _builtins.str
+    @_builtins.property
+    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        http_status: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+        metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["http_status", b"http_status", "message", b"message", "metadata", b"metadata", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlanProblem: _TypeAlias = PlanProblem  # noqa: Y015
 
 @_typing.final
 class ModelFilter(_message.Message):

@@ -40,6 +40,11 @@ class RouterServiceStub:
                 request_serializer=switchyard_dot_routing_dot_v1_dot_routing__pb2.PlanRequest.SerializeToString,
                 response_deserializer=switchyard_dot_routing_dot_v1_dot_routing__pb2.PlanResponse.FromString,
                 _registered_method=True)
+        self.Explain = channel.unary_unary(
+                '/switchyard.routing.v1.RouterService/Explain',
+                request_serializer=switchyard_dot_routing_dot_v1_dot_routing__pb2.ExplainRequest.SerializeToString,
+                response_deserializer=switchyard_dot_routing_dot_v1_dot_routing__pb2.ExplainResponse.FromString,
+                _registered_method=True)
         self.ListModels = channel.unary_unary(
                 '/switchyard.routing.v1.RouterService/ListModels',
                 request_serializer=switchyard_dot_routing_dot_v1_dot_routing__pb2.ListModelsRequest.SerializeToString,
@@ -78,6 +83,13 @@ class RouterServiceServicer:
 
     def Plan(self, request, context):
         """Ordered attempts for one request. INVALID_ARGUMENT for an unknown model, NOT_FOUND when no endpoint fits.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Explain(self, request, context):
+        """What Plan would answer, and why, without an error for a plan that is empty.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -132,6 +144,11 @@ def add_RouterServiceServicer_to_server(servicer, server):
                     servicer.Plan,
                     request_deserializer=switchyard_dot_routing_dot_v1_dot_routing__pb2.PlanRequest.FromString,
                     response_serializer=switchyard_dot_routing_dot_v1_dot_routing__pb2.PlanResponse.SerializeToString,
+            ),
+            'Explain': grpc.unary_unary_rpc_method_handler(
+                    servicer.Explain,
+                    request_deserializer=switchyard_dot_routing_dot_v1_dot_routing__pb2.ExplainRequest.FromString,
+                    response_serializer=switchyard_dot_routing_dot_v1_dot_routing__pb2.ExplainResponse.SerializeToString,
             ),
             'ListModels': grpc.unary_unary_rpc_method_handler(
                     servicer.ListModels,
@@ -192,6 +209,33 @@ class RouterService:
             '/switchyard.routing.v1.RouterService/Plan',
             switchyard_dot_routing_dot_v1_dot_routing__pb2.PlanRequest.SerializeToString,
             switchyard_dot_routing_dot_v1_dot_routing__pb2.PlanResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Explain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/switchyard.routing.v1.RouterService/Explain',
+            switchyard_dot_routing_dot_v1_dot_routing__pb2.ExplainRequest.SerializeToString,
+            switchyard_dot_routing_dot_v1_dot_routing__pb2.ExplainResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -18,6 +18,8 @@ class RouterServiceStub:
     def __init__(self, channel: _aio.Channel) -> None: ...
     Plan: _aio.UnaryUnaryMultiCallable[_routing_pb2.PlanRequest, _routing_pb2.PlanResponse]
     """Ordered attempts for one request. INVALID_ARGUMENT for an unknown model, NOT_FOUND when no endpoint fits."""
+    Explain: _aio.UnaryUnaryMultiCallable[_routing_pb2.ExplainRequest, _routing_pb2.ExplainResponse]
+    """What Plan would answer, and why, without an error for a plan that is empty."""
     ListModels: _aio.UnaryUnaryMultiCallable[_routing_pb2.ListModelsRequest, _routing_pb2.ListModelsResponse]
     """The public list of models as ready JSON. INVALID_ARGUMENT names the field of the filter that is wrong."""
     CountModels: _aio.UnaryUnaryMultiCallable[_routing_pb2.CountModelsRequest, _routing_pb2.CountModelsResponse]
@@ -41,6 +43,14 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_routing_pb2.PlanRequest, _abc.Awaitable[_routing_pb2.PlanResponse]],
     ) -> _abc.Awaitable[_routing_pb2.PlanResponse]:
         """Ordered attempts for one request. INVALID_ARGUMENT for an unknown model, NOT_FOUND when no endpoint fits."""
+
+    @_abc_1.abstractmethod
+    def Explain(
+        self,
+        request: _routing_pb2.ExplainRequest,
+        context: _aio.ServicerContext[_routing_pb2.ExplainRequest, _abc.Awaitable[_routing_pb2.ExplainResponse]],
+    ) -> _abc.Awaitable[_routing_pb2.ExplainResponse]:
+        """What Plan would answer, and why, without an error for a plan that is empty."""
 
     @_abc_1.abstractmethod
     def ListModels(

@@ -1,0 +1,1 @@
+"""Credentials that are not a header alone: signatures, and tokens that expire."""
