@@ -26,7 +26,7 @@ from libs.metrics import Metrics
 from libs.pricing import Units
 from libs.tokens import TokenCounter
 from services.edge_proxy.convert import generate_request, hold_request, plan_request
-from services.edge_proxy.core.attempts import FailedAttempt, another_may_help, final_error
+from services.edge_proxy.core.attempts import FailedAttempt, final_error, rejects_the_model
 from services.edge_proxy.core.chat_request import ChatRequest
 from services.edge_proxy.core.error_body import error_event
 from services.edge_proxy.core.metering import Seen, Source, meter
@@ -170,7 +170,10 @@ class Generations:
         """
         user = generation.request.user
         user_hash = hashlib.sha256(f"{generation.key.account_id}:{user}".encode()).hexdigest() if user else ""
+        rejecting: set[str] = set()
         for attempt in generation.plan.attempts:
+            if attempt.model in rejecting:
+                continue
             generation.served = attempt
             record = self._started(generation, attempt)
             timeout_s = attempt.limits.total_ms / 1000 + _CALL_SLACK_S
@@ -187,8 +190,8 @@ class Generations:
                 record.first_event_ms = self._clock.now_ms() - record.started_at_ms
                 return attempt, replies, first
             failed = self._failed(generation, attempt, record, error)
-            if not another_may_help(failed):
-                break
+            if rejects_the_model(failed):
+                rejecting.add(attempt.model)
         generation.served = None
         if not generation.failed:
             raise internal()

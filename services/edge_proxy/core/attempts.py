@@ -1,4 +1,4 @@
-"""What failed attempts mean: whether another may help, and which error the caller gets when none did.
+"""What failed attempts mean: which others may help, and which error the caller gets when none did.
 
 Owns the rules of DESIGN §11 "All attempts failed". Does not run attempts.
 Invariant: a provider's own complaint about the request is passed on; our troubles with providers never look like it.
@@ -44,45 +44,56 @@ class FailedAttempt:
         return "class" not in self.error.metadata and self.error.reason in _LOST_PEER
 
 
-def another_may_help(attempt: FailedAttempt) -> bool:
+def rejects_the_model(attempt: FailedAttempt) -> bool:
+    """No other provider of this model may help; another model may (reference behaviour-facts §2)."""
     told = attempt.error.metadata.get("retryable_elsewhere")
-    return told != "false"
+    return told == "false"
 
 
 def final_error(failed: Sequence[FailedAttempt], requested_models: Sequence[str]) -> AppError:
-    """The error of a request none of whose attempts worked; `failed` holds at least one."""
+    """The error of a request none of whose attempts worked; `failed` holds at least one.
+
+    The last error is what the caller is told, so what providers had against models before the last one is listed alone.
+    """
     last = failed[-1]
-    if last.is_ours and all(attempt.is_ours for attempt in failed):
+    counting = [one for one in failed if one.model == last.model or one.error_class not in _PASSED_ON]
+    previous_errors = _previous_errors(failed)
+    if last.is_ours and all(attempt.is_ours for attempt in counting):
         return last.error
     if last.error_class in _PASSED_ON:
-        return _passed_on(last, failed)
+        return _passed_on(last, previous_errors)
     if last.error_class == "upstream" and last.status and last.status < 400:
         return _combined(
             Kind.UPSTREAM,
             "PROVIDER_INVALID_REPLY",
             "The provider returned an invalid response",
-            failed,
+            counting,
+            previous_errors,
             requested_models,
         )
-    if all(attempt.error_class == "rate_limited" for attempt in failed):
+    if all(attempt.error_class == "rate_limited" for attempt in counting):
         return _combined(
             Kind.RATE_LIMITED,
             "CAPACITY_EXHAUSTED",
-            _one_or_all(failed, "is rate-limiting requests", "are rate-limiting requests"),
-            failed,
+            _one_or_all(counting, "is rate-limiting requests", "are rate-limiting requests"),
+            counting,
+            previous_errors,
             requested_models,
             availability="capacity_exhausted",
         )
-    if all(_is_outage(attempt) for attempt in failed):
+    if all(_is_outage(attempt) for attempt in counting):
         return _combined(
             Kind.NO_ROUTE,
             "TEMPORARILY_UNAVAILABLE",
-            _one_or_all(failed, "is temporarily unavailable", "are temporarily unavailable"),
-            failed,
+            _one_or_all(counting, "is temporarily unavailable", "are temporarily unavailable"),
+            counting,
+            previous_errors,
             requested_models,
             availability="temporarily_unavailable",
         )
-    return _combined(Kind.UPSTREAM, "PROVIDER_ERROR", "Provider returned error", failed, requested_models)
+    return _combined(
+        Kind.UPSTREAM, "PROVIDER_ERROR", "Provider returned error", counting, previous_errors, requested_models
+    )
 
 
 def _is_outage(attempt: FailedAttempt) -> bool:
@@ -93,10 +104,10 @@ def _is_outage(attempt: FailedAttempt) -> bool:
     )
 
 
-def _passed_on(last: FailedAttempt, failed: Sequence[FailedAttempt]) -> AppError:
+def _passed_on(last: FailedAttempt, previous_errors: str) -> AppError:
     error = last.error
     kind = Kind.TOO_LARGE if last.status == 413 else Kind.UNPROCESSABLE if last.status == 422 else Kind.INVALID
-    metadata = {"provider_name": last.provider_name, "previous_errors": _previous_errors(failed)}
+    metadata = {"provider_name": last.provider_name, "previous_errors": previous_errors}
     code = error.metadata.get("provider_code")
     if code:
         metadata["provider_code"] = code
@@ -112,6 +123,7 @@ def _combined(
     reason: str,
     message: str,
     failed: Sequence[FailedAttempt],
+    previous_errors: str,
     requested_models: Sequence[str],
     availability: str = "",
 ) -> AppError:
@@ -123,7 +135,7 @@ def _combined(
         retry_after_s = min(known) if len(known) == len(hints) else None
     elif availability:
         retry_after_s = min(known, default=1.0)
-    metadata = {"provider_name": last.provider_name, "previous_errors": _previous_errors(failed)}
+    metadata = {"provider_name": last.provider_name, "previous_errors": previous_errors}
     if availability:
         metadata["availability"] = availability
         metadata["requested_models"] = ",".join(requested_models)

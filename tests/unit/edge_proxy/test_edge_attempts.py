@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from libs.errors import AppError, Kind, internal, unavailable
-from services.edge_proxy.core.attempts import FailedAttempt, another_may_help, final_error
+from services.edge_proxy.core.attempts import FailedAttempt, final_error, rejects_the_model
 from tests.testkit.edge_proxy import provider_failure
 
 MODELS = ("a/a", "b/b")
@@ -21,8 +21,10 @@ NOT_OUR_KEY = provider_failure("authentication", 401)
 AWAY = unavailable("provider_adapter")
 
 
-def error_of(*errors: AppError) -> AppError:
-    failed = [FailedAttempt(f"p{n}", f"Provider {n}", "a/a", error) for n, error in enumerate(errors)]
+def error_of(*errors: AppError, models: str = "aaaaaaaa") -> AppError:
+    failed = [
+        FailedAttempt(f"p{n}", f"Provider {n}", f"{models[n]}/{models[n]}", error) for n, error in enumerate(errors)
+    ]
     return final_error(failed, MODELS)
 
 
@@ -58,6 +60,28 @@ def test_failures_make_the_status_that_the_rules_say(
     error = error_of(*errors)
     assert error.http_status == status
     assert error.metadata.get("availability") == availability
+
+
+@pytest.mark.parametrize(
+    ("errors", "status"),
+    [
+        ([REJECTED, LIMITED], 429),
+        ([REJECTED, LIMITED, LIMITED], 429),
+        ([REJECTED, BROKEN], 503),
+        ([REJECTED, NOT_OUR_KEY], 502),
+        ([LIMITED, REJECTED], 400),
+        ([REJECTED, AWAY], 503),
+    ],
+)
+def test_rejection_of_an_earlier_model_does_not_hide_how_the_last_one_failed(
+    errors: list[AppError], status: int
+) -> None:
+    assert error_of(*errors, models="abbb").http_status == status
+
+
+def test_rejections_of_earlier_models_are_listed_all_the_same() -> None:
+    error = error_of(REJECTED, LIMITED, models="ab")
+    assert [one["status"] for one in orjson.loads(error.metadata["previous_errors"])] == [400, 429]
 
 
 def test_adapter_that_is_away_for_all_attempts_is_our_own_503() -> None:
@@ -124,6 +148,6 @@ def test_trouble_with_our_key_never_looks_like_the_callers() -> None:
 
 
 @pytest.mark.parametrize(("told", "helps"), [("false", False), ("true", True), (None, True)])
-def test_another_attempt_is_made_unless_the_adapter_says_it_cannot_help(told: str | None, helps: bool) -> None:
+def test_other_providers_are_asked_unless_the_adapter_says_they_cannot_help(told: str | None, helps: bool) -> None:
     facts: dict[str, Any] = {} if told is None else {"retryable_elsewhere": told}
-    assert another_may_help(FailedAttempt("p", "P", "a/a", provider_failure(**facts))) is helps
+    assert rejects_the_model(FailedAttempt("p", "P", "a/a", provider_failure(**facts))) is not helps

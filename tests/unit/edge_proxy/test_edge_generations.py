@@ -113,6 +113,47 @@ async def test_every_attempt_failed_is_one_error_and_a_free_record(edge: Edge) -
     assert len(record.attempts) == 2
 
 
+REJECTED = provider_failure("invalid_request", 400, retryable_elsewhere="false", provider_message="bad tool")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("error_class", ["invalid_request", "content_policy", "request_too_large"])
+async def test_rejection_for_one_model_moves_on_to_the_next_model(edge: Edge, stream: bool, error_class: str) -> None:
+    edge.router.attempts = [planned("alpha"), planned("beta"), planned("gamma", model="acme/model-two")]
+    edge.adapter.will(provider_failure(error_class, 400, retryable_elsewhere="false"))
+    edge.adapter.will(chunks("ok") if stream else result("ok"), end(10, 5))
+    if stream:
+        await edge.stream(models=["acme/model-two"])
+    else:
+        await edge.complete(models=["acme/model-two"])
+    record = await edge.only_record()
+    assert record.model == "acme/model-two"
+    assert [attempt.provider_slug for attempt in record.attempts] == ["alpha", "gamma"]
+    assert record.cost_nano_usd == 20_000
+
+
+async def test_rejected_model_is_not_asked_again_when_models_alternate(edge: Edge) -> None:
+    two: dict[str, Any] = {"model": "acme/model-two"}
+    edge.router.attempts = [planned("alpha"), planned("beta", **two), planned("gamma"), planned("delta", **two)]
+    edge.adapter.will(REJECTED)
+    edge.adapter.will(provider_failure("overloaded", 503))
+    edge.adapter.will(result("ok"), end(10, 5))
+    await edge.complete(models=["acme/model-two"])
+    record = await edge.only_record()
+    assert [attempt.provider_slug for attempt in record.attempts] == ["alpha", "beta", "delta"]
+
+
+async def test_rejection_of_the_last_model_is_what_the_caller_is_told(edge: Edge) -> None:
+    edge.router.attempts = [planned("alpha"), planned("beta", model="acme/model-two"), planned("gamma")]
+    edge.adapter.will(REJECTED)
+    edge.adapter.will(provider_failure("content_policy", 400, retryable_elsewhere="false", provider_message="not that"))
+    with pytest.raises(AppError) as caught:
+        await edge.complete(models=["acme/model-two"])
+    assert (caught.value.http_status, caught.value.message) == (400, "not that")
+    assert len(orjson.loads(caught.value.metadata["previous_errors"])) == 2
+    assert (await edge.only_record()).http_status == 400
+
+
 async def test_rejection_by_the_provider_is_not_tried_elsewhere(edge: Edge) -> None:
     edge.router.attempts = [planned("alpha"), planned("beta")]
     edge.adapter.will(
