@@ -6,8 +6,10 @@ restart. Invariant: an update costs the same whatever came before, and memory is
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 WINDOW_S = 30
 OUTAGE_FAILURES = 3
@@ -45,22 +47,60 @@ _VERDICT_OF_CLASS: Mapping[str, Verdict] = {
 
 
 class Standing(StrEnum):
-    """Why an endpoint is behind."""
+    """Why an endpoint is behind; the worst that holds."""
 
     OUTAGE = "outage"
     RATE_LIMITED = "rate_limited"
+    DEGRADED = "degraded"
+    """Uptime from 80 % to below 95 %."""
+    FALLBACK_ONLY = "fallback_only"
+    """Uptime below 80 %."""
+    TRIPPED = "tripped"
+    """The circuit is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Percentiles:
+    """Of `count` measurements."""
+
+    p50: float
+    p75: float
+    p90: float
+    p99: float
+    count: int
+
+
+class ToolRecord(NamedTuple):
+    """How requests with tools went of late."""
+
+    requests: int
+    failures: int
+    """Of them, those with a call that is no JSON, of no known tool, or against its schema."""
+
+
+_NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class HealthSnapshot(NamedTuple):
-    """What a plan sees: endpoints that are behind, and the speeds that are known, by endpoint id."""
+    """What a plan sees, by endpoint id unless said otherwise.
 
-    behind: Mapping[str, Standing]
-    latency_ms: Mapping[str, float]
-    throughput: Mapping[str, float]
-    """Completion tokens per second."""
+    Attributes:
+        latency_s: seconds to the first event, over the last 5 minutes; those that were measured alone.
+        throughput: completion tokens per second of the whole time, over the last 5 minutes.
+        cooling: credentials that are not to be used now: a provider's slug for the platform's own, or the id of an
+            account's.
+        sticky: which endpoint holds the prompt cache of a conversation, by session key.
+    """
+
+    behind: Mapping[str, Standing] = _NONE
+    latency_s: Mapping[str, Percentiles] = _NONE
+    throughput: Mapping[str, Percentiles] = _NONE
+    tool_calls: Mapping[str, ToolRecord] = _NONE
+    cooling: frozenset[str] = frozenset()
+    sticky: Mapping[str, str] = _NONE
 
 
-UNKNOWN_HEALTH = HealthSnapshot({}, {}, {})
+UNKNOWN_HEALTH = HealthSnapshot()
 
 
 def verdict_of(*, succeeded: bool, status: int, error_class: str) -> Verdict:
@@ -136,9 +176,9 @@ class Health:
         self._max_endpoints = max_endpoints
         self._windows: dict[str, Window] = {}
         self._suspects: dict[str, Window] = {}
-        self._latency_ms: dict[str, float] = {}
-        self._throughput: dict[str, float] = {}
-        self._snapshot = HealthSnapshot({}, self._latency_ms, self._throughput)
+        self._latency_s: dict[str, Percentiles] = {}
+        self._throughput: dict[str, Percentiles] = {}
+        self._snapshot = HealthSnapshot({}, self._latency_s, self._throughput)
         self._snapshot_s = -1
 
     def record(self, endpoint_id: str, verdict: Verdict, at_s: int, now_s: int) -> None:
@@ -160,7 +200,7 @@ class Health:
         if endpoint_id not in self._windows:
             return
         if latency_ms > 0:
-            _blend_in(self._latency_ms, endpoint_id, latency_ms)
+            _blend_in(self._latency_s, endpoint_id, latency_ms / 1000)
         if tokens > 0 and total_ms > 0:
             _blend_in(self._throughput, endpoint_id, tokens * 1000 / total_ms)
 
@@ -176,19 +216,21 @@ class Health:
                 behind[endpoint_id] = standing
             if not window.is_suspect:
                 del self._suspects[endpoint_id]
-        self._snapshot = HealthSnapshot(behind, self._latency_ms, self._throughput)
+        self._snapshot = HealthSnapshot(behind, self._latency_s, self._throughput)
         self._snapshot_s = now_s
         return self._snapshot
 
     def _forget(self, endpoint_id: str) -> None:
         del self._windows[endpoint_id]
         self._suspects.pop(endpoint_id, None)
-        self._latency_ms.pop(endpoint_id, None)
+        self._latency_s.pop(endpoint_id, None)
         self._throughput.pop(endpoint_id, None)
-        self._snapshot = HealthSnapshot({}, self._latency_ms, self._throughput)
+        self._snapshot = HealthSnapshot({}, self._latency_s, self._throughput)
         self._snapshot_s = -1
 
 
-def _blend_in(means: dict[str, float], endpoint_id: str, value: float) -> None:
-    old = means.get(endpoint_id)
-    means[endpoint_id] = value if old is None else old + _NEWEST_WEIGHT * (value - old)
+def _blend_in(measured: dict[str, Percentiles], endpoint_id: str, value: float) -> None:
+    """A running mean stands for every percentile."""
+    old = measured.get(endpoint_id)
+    mean = value if old is None else old.p50 + _NEWEST_WEIGHT * (value - old.p50)
+    measured[endpoint_id] = Percentiles(mean, mean, mean, mean, 1 if old is None else old.count + 1)

@@ -136,11 +136,13 @@ def _by_context(model: Model, _: HealthSnapshot) -> Any:
 
 
 def _by_throughput(model: Model, health: HealthSnapshot) -> Any:
-    return -max((health.throughput.get(one.id, 0.0) for one in model.endpoints), default=0.0)
+    measured = (health.throughput.get(one.id) for one in model.endpoints)
+    return -max((one.p50 for one in measured if one), default=0.0)
 
 
 def _by_latency(model: Model, health: HealthSnapshot) -> Any:
-    return min((health.latency_ms.get(one.id, float("inf")) for one in model.endpoints), default=float("inf"))
+    measured = (health.latency_s.get(one.id) for one in model.endpoints)
+    return min((one.p50 for one in measured if one), default=float("inf"))
 
 
 _SORT_KEYS: Mapping[str, Callable[[Model, HealthSnapshot], Any]] = {

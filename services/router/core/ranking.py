@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 
 from services.router.core.catalogue import Endpoint
-from services.router.core.health import HealthSnapshot
+from services.router.core.health import HealthSnapshot, Percentiles
 from services.router.core.wishes import Preferences, Sort
 
 
@@ -23,6 +23,9 @@ class Reason(StrEnum):
     LATENCY = "latency"
     OUTAGE = "outage"
     RATE_LIMITED = "rate_limited"
+    DEGRADED = "degraded"
+    FALLBACK_ONLY = "fallback_only"
+    TRIPPED = "tripped"
 
 
 Ranked = list[tuple[Endpoint, Reason]]
@@ -58,7 +61,7 @@ def _ranking(preferences: Preferences, health: HealthSnapshot, seed: str) -> Cal
     if preferences.sort is Sort.THROUGHPUT:
         return lambda some: _by_speed(some, health.throughput, Reason.THROUGHPUT, most_first=True)
     if preferences.sort is Sort.LATENCY:
-        return lambda some: _by_speed(some, health.latency_ms, Reason.LATENCY, most_first=False)
+        return lambda some: _by_speed(some, health.latency_s, Reason.LATENCY, most_first=False)
     if preferences.sort is Sort.PRICE or preferences.order:
         return _by_price
     return lambda some: _drawn(some, seed)
@@ -68,11 +71,13 @@ def _by_price(some: Sequence[Endpoint]) -> Ranked:
     return [(one, Reason.PRICE) for one in some]
 
 
-def _by_speed(some: Sequence[Endpoint], means: Mapping[str, float], reason: Reason, *, most_first: bool) -> Ranked:
+def _by_speed(
+    some: Sequence[Endpoint], speeds: Mapping[str, Percentiles], reason: Reason, *, most_first: bool
+) -> Ranked:
     """The measured ones, best first; the others follow by price."""
-    measured = [one for one in some if one.id in means]
-    measured.sort(key=lambda one: means[one.id], reverse=most_first)
-    return [(one, reason) for one in measured] + [(one, Reason.PRICE) for one in some if one.id not in means]
+    measured = [one for one in some if one.id in speeds]
+    measured.sort(key=lambda one: speeds[one.id].p50, reverse=most_first)
+    return [(one, reason) for one in measured] + [(one, Reason.PRICE) for one in some if one.id not in speeds]
 
 
 def _drawn(some: Sequence[Endpoint], seed: str) -> Ranked:

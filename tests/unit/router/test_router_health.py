@@ -122,19 +122,19 @@ def test_memory_is_bounded_and_the_oldest_is_forgotten() -> None:
         health.record_speed(f"e{number}", 100, 10, 1000)
     snapshot = health.snapshot(NOW_S)
     expected = {f"e{number}" for number in range(90, 100)}
-    assert set(snapshot.behind) == set(snapshot.latency_ms) == set(snapshot.throughput) == expected
+    assert set(snapshot.behind) == set(snapshot.latency_s) == set(snapshot.throughput) == expected
 
 
 def test_speeds_follow_what_is_measured() -> None:
     health = Health()
     record(health, Verdict.SUCCESS)
     health.record_speed(X, 100, 50, 1000)
-    assert health.snapshot(NOW_S).latency_ms[X] == 100
-    assert health.snapshot(NOW_S).throughput[X] == 50
+    assert health.snapshot(NOW_S).latency_s[X].p50 == 0.1
+    assert health.snapshot(NOW_S).throughput[X].p50 == 50
     for _ in range(50):
         health.record_speed(X, 300, 10, 1000)
-    assert health.snapshot(NOW_S).latency_ms[X] == pytest.approx(300, abs=1)
-    assert health.snapshot(NOW_S).throughput[X] == pytest.approx(10, abs=1)
+    assert health.snapshot(NOW_S).latency_s[X].p50 == pytest.approx(0.3, abs=0.001)
+    assert health.snapshot(NOW_S).throughput[X].p50 == pytest.approx(10, abs=1)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from libs.metrics import Metrics
 from services.router.catalogue_files import read_catalogue
 from services.router.convert import PlanMessages
 from services.router.core.catalogue import Provider
-from services.router.core.health import Health, HealthSnapshot
+from services.router.core.health import Health, HealthSnapshot, Percentiles
 from services.router.core.listing import ModelFilter, listed
 from services.router.handlers import RouterHandlers
 from services.router.server import RouterServicer
@@ -95,7 +95,8 @@ def test_filter_or_sort_lists_what_it_says(wanted: dict[str, Any], expected: lis
 
 
 def test_measured_models_come_first_when_sorted_by_speed() -> None:
-    health = HealthSnapshot({}, {"a/acme/old": 5.0}, {"a/acme/old": 50.0})
+    speeds = {"a/acme/old": Percentiles(5, 5, 5, 5, 1)}
+    health = HealthSnapshot(latency_s=speeds, throughput=speeds)
     for sort in ("throughput-high-to-low", "latency-low-to-high"):
         found = listed(list(SMALL.models.values()), ModelFilter(sort=sort), NOW_S, health)
         assert [one.id for one in found] == ["acme/old", "beta/new"]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.errors import AppError, Kind
-from services.router.core.health import UNKNOWN_HEALTH, HealthSnapshot, Standing
+from services.router.core.health import UNKNOWN_HEALTH, HealthSnapshot, Percentiles, Standing
 from services.router.core.plan import MAX_MODELS, make_plan
 from services.router.core.wishes import NO_PREFERENCES, Features, Preferences, Sort
 from tests.unit.router.making import catalogue, endpoint, model, plan, slugs
@@ -16,12 +16,12 @@ A, B, C = endpoint("a", 100), endpoint("b", 200), endpoint("c", 300)
 
 
 def behind(**standings: Standing) -> HealthSnapshot:
-    return HealthSnapshot({f"{slug}/acme/one": standing for slug, standing in standings.items()}, {}, {})
+    return HealthSnapshot({f"{slug}/acme/one": standing for slug, standing in standings.items()})
 
 
 def measured(**speeds: float) -> HealthSnapshot:
-    by_id = {f"{slug}/acme/one": speed for slug, speed in speeds.items()}
-    return HealthSnapshot({}, by_id, by_id)
+    by_id = {f"{slug}/acme/one": Percentiles(speed, speed, speed, speed, 1) for slug, speed in speeds.items()}
+    return HealthSnapshot(latency_s=by_id, throughput=by_id)
 
 
 def test_first_choices_follow_the_inverse_square_of_the_price() -> None:
