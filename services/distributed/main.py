@@ -20,6 +20,7 @@ from libs.logs import facts, set_up_logs
 from libs.pg.cluster import EmbeddedPostgresError
 from libs.pg.embedded import EmbeddedPostgres
 from libs.rpc.session_channel import SessionChannel
+from libs.settings import SettingsError, load
 from services.distributed.parts import KafkaPart, ModulePart, PostgresPart
 from services.distributed.processes import Parts, ProcessSpec, ReplicasError, plan_processes, read_replicas
 from services.distributed.supervisor import Part, Supervisor
@@ -27,8 +28,8 @@ from services.launch.bootstrap import ensure_bootstrap, offered_models
 from services.launch.output_file import announcement, write_private
 from services.launch.settings import LaunchSettings
 from services.launch.upstream import UpstreamKind, choose_upstream
-from services.provider_adapter.hosts import load_hosts
-from services.provider_adapter.settings import customary_credentials
+from services.provider_adapter.access import find_access
+from services.provider_adapter.settings import Settings as AdapterSettings
 
 NAME: Final = "distributed"
 OUTPUT_FILE: Final = "distributed.json"
@@ -45,7 +46,9 @@ def main(settings: LaunchSettings) -> int:
     set_up_logs(NAME, settings.telemetry.log_level)
     try:
         asyncio.run(run(settings))
-    except (ReplicasError, KafkaUnavailableError, EmbeddedPostgresError, AppError, OSError, TimeoutError) as error:
+    except (
+        ReplicasError, SettingsError, KafkaUnavailableError, EmbeddedPostgresError, AppError, OSError, TimeoutError
+    ) as error:  # fmt: skip
         logger.error("cannot start", extra=facts(reason=str(error) or repr(error)))  # noqa: TRY400 (for the operator)
         return 1
     return 0
@@ -112,7 +115,7 @@ class Started:
 
 async def _start(settings: LaunchSettings, replicas: dict[str, int], data_dir: Path, supervisor: Supervisor) -> Started:
     """Puts everything under supervision, in no order."""
-    upstream = choose_upstream(settings, customary_credentials(load_hosts(), os.environ))
+    upstream = choose_upstream(settings, find_access(load(AdapterSettings), os.environ).credentials)
     simulator: str | None = None
     if upstream.kind is UpstreamKind.SIMULATOR:
         port = free_port()

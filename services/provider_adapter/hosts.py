@@ -1,15 +1,24 @@
 """The hosts that speak a protocol we have: base URL, dialect and the customary name of the credential.
 
-Owns the reading of hosts.json. Does not hold credentials. Invariant: the file is data of the repository, never of a
-request.
+Owns the reading of hosts.json and the slots of its addresses. Does not hold credentials. Invariant: the file is data of
+the repository, never of a request.
+
+An address may hold slots, `{NAME|OTHER_NAME=default}`: filled with the value of the first name that has one, else with
+the default. Names are the customary environment variables.
 """
 
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 from types import MappingProxyType
 from typing import NamedTuple
 
 import orjson
+
+_SLOT = re.compile(r"\{([A-Z][A-Z0-9_|]*)(?:=([A-Za-z0-9._-]*))?\}")
+# Values become part of a host name or a path; they must not be able to lead elsewhere.
+_VALUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Host(NamedTuple):
@@ -18,13 +27,39 @@ class Host(NamedTuple):
     Attributes:
         credential_name: the environment variable in which its users customarily keep the key.
         doors: base URLs of formats that the host speaks elsewhere than at `base_url`, by protocol.
+        credential_parts: variables that make a credential together, by field of a JSON object; a field that ends in `?`
+            may be missing.
+        credential_slots: fields of a JSON credential that fill slots, by the slot's name.
     """
 
     base_url: str
     credential_name: str
     protocol: str = "openai"
     dialect: str = ""
-    doors: Mapping[str, str] = MappingProxyType({})
+    doors: Mapping[str, str] = _NOTHING
+    credential_parts: Mapping[str, str] = _NOTHING
+    credential_slots: Mapping[str, str] = _NOTHING
+
+    def filled(self, values: Mapping[str, str]) -> "Host":
+        """The host with complete addresses.
+
+        Raises:
+            UnfilledSlotError: a slot has no usable value.
+        """
+        doors = {protocol: fill_slots(url, values) for protocol, url in self.doors.items()}
+        return self._replace(base_url=fill_slots(self.base_url, values), doors=doors)
+
+
+class UnfilledSlotError(Exception):
+    """An address is incomplete.
+
+    Attributes:
+        variable: the slot's first name.
+    """
+
+    def __init__(self, variable: str) -> None:
+        super().__init__(f"{variable} has no usable value")
+        self.variable = variable
 
 
 def load_hosts() -> dict[str, Host]:
@@ -40,3 +75,20 @@ def with_base_urls(hosts: Mapping[str, Host], base_urls: Mapping[str, str]) -> d
         known = moved.get(slug)
         moved[slug] = known._replace(base_url=base_url, doors={}) if known else Host(base_url, "")
     return moved
+
+
+def fill_slots(url: str, values: Mapping[str, str]) -> str:
+    """The address without slots.
+
+    Raises:
+        UnfilledSlotError: a slot has no usable value.
+    """
+
+    def value_of(slot: re.Match[str]) -> str:
+        names = slot[1].split("|")
+        value = next((values[name] for name in names if values.get(name)), slot[2])
+        if not value or not _VALUE.fullmatch(value):
+            raise UnfilledSlotError(names[0])
+        return value
+
+    return _SLOT.sub(value_of, url)

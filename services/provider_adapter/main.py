@@ -14,8 +14,9 @@ from libs.lifecycle import Service, run_service, stop_requested
 from libs.logs import set_up_logs
 from libs.metrics import Metrics
 from libs.telemetry import open_tracer
+from services.provider_adapter.access import Access, find_access
 from services.provider_adapter.attempts import Attempts
-from services.provider_adapter.hosts import load_hosts, with_base_urls
+from services.provider_adapter.credentials.table import authorizers
 from services.provider_adapter.http_calls import HttpCalls, open_http_calls
 from services.provider_adapter.protocols.table import protocols
 from services.provider_adapter.registry import Registry
@@ -26,15 +27,13 @@ from services.provider_adapter.upstream_models import UpstreamModels
 NAME = "provider_adapter"
 
 
-def build_registry(settings: Settings, customary: Mapping[str, str]) -> Registry:
-    """Who is called how; credentials of the settings go before customary ones."""
-    own = {slug: secret.get_secret_value() for slug, secret in settings.credentials.items()}
-    # A host that only the operator knows may want no credential.
-    without = dict.fromkeys(settings.base_urls, "")
+def build_registry(settings: Settings, access: Access) -> Registry:
+    """Who is called how."""
     return Registry(
         protocols(),
-        with_base_urls(load_hosts(), settings.base_urls),
-        {**without, **customary, **own},
+        access.hosts,
+        access.credentials,
+        authorizers=authorizers(),
         simulator_base_url=settings.simulator_base_url,
         upstream_base_url=settings.upstream_base_url,
         upstream_api_key=settings.upstream_api_key.get_secret_value() if settings.upstream_api_key else "",
@@ -47,7 +46,7 @@ def build(registry: Registry, calls: HttpCalls, *, clock: Clock, tracer: Tracer 
     return Service(NAME, add_servicers=lambda table: add_ProviderAdapterServiceServicer_to_server(servicer, table))
 
 
-async def run(settings: Settings, customary: Mapping[str, str]) -> None:
+async def run(settings: Settings, environ: Mapping[str, str]) -> None:
     """One process of this service, until SIGTERM or SIGINT."""
     set_up_logs(NAME, settings.telemetry.log_level)
     stop = stop_requested()
@@ -55,5 +54,7 @@ async def run(settings: Settings, customary: Mapping[str, str]) -> None:
     async with AsyncExitStack() as stack:
         tracer = await stack.enter_async_context(open_tracer(NAME, settings.telemetry))
         calls = await stack.enter_async_context(open_http_calls(settings.max_connections))
-        service = build(build_registry(settings, customary), calls, clock=SystemClock(), tracer=tracer)
+        service = build(
+            build_registry(settings, find_access(settings, environ)), calls, clock=SystemClock(), tracer=tracer
+        )
         await run_service(service, settings.serving, metrics=metrics, tracer=tracer, stop=stop)

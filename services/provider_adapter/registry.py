@@ -10,11 +10,13 @@ own host; any other one at the operator's upstream, if there is one. The slug `u
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple
 
 from multidict import CIMultiDict
 
 from services.provider_adapter.credentials.port import Authorizer
+from services.provider_adapter.credentials.table import AuthorizerFactory
 from services.provider_adapter.hosts import Host
 from services.provider_adapter.protocols.failures import Failure, FailureClass, ProviderFailedError
 from services.provider_adapter.protocols.port import CHAT, WireProtocol
@@ -26,6 +28,7 @@ _OPENAI = "openai"
 _MOST_FOUND = 4096
 # The version in the path that a format's clients write; the simulator has the same.
 _SIMULATED_VERSIONS: Mapping[str, str] = {"gemini": "v1beta"}
+_NO_AUTHORIZERS: Mapping[str, AuthorizerFactory] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ class Registry:
         protocols: by name and operation.
         hosts: the known hosts by provider slug, with their own base URLs.
         credentials: by provider slug; empty text for a host that wants none.
+        authorizers: by protocol; makers of what proves who calls where a constant header does not.
         simulator_base_url: stands in for every provider.
         upstream_base_url: an OpenAI-compatible server that stands in for providers without a credential.
     """
@@ -70,6 +74,7 @@ class Registry:
         hosts: Mapping[str, Host],
         credentials: Mapping[str, str],
         *,
+        authorizers: Mapping[str, AuthorizerFactory] = _NO_AUTHORIZERS,
         simulator_base_url: str | None = None,
         upstream_base_url: str | None = None,
         upstream_api_key: str = "",
@@ -77,6 +82,7 @@ class Registry:
         self._protocols = protocols
         self._hosts = hosts
         self._credentials = credentials
+        self._authorizers = authorizers
         self._simulator_base_url = simulator_base_url.rstrip("/") if simulator_base_url else None
         self._upstream_base_url = upstream_base_url
         self._upstream_api_key = upstream_api_key
@@ -152,4 +158,7 @@ class Registry:
         )
         if credential or protocol_name != _OPENAI:
             headers.update(protocol.headers(credential))
-        return Upstream(door.slug, protocol, base_url.rstrip("/"), headers, credential, dialect)
+        base_url = base_url.rstrip("/")
+        make = self._authorizers.get(protocol_name)
+        authorizer = make(credential, base_url) if make is not None and credential else None
+        return Upstream(door.slug, protocol, base_url, headers, credential, dialect, authorizer)

@@ -1,15 +1,12 @@
 """Settings of provider_adapter, read from `SWITCHYARD_PROVIDER_ADAPTER_…`.
 
-Owns where credentials come from: `credentials` here, or the customary variables of hosts.json (`OPENAI_API_KEY`, …).
+Owns the fields and their bounds. Does not read the customary variables of hosts.json (`OPENAI_API_KEY`, …): access.py does.
 """
-
-from collections.abc import Mapping
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from libs.settings import ServiceSettings, ServingSettings, TelemetrySettings
-from services.provider_adapter.hosts import Host
 
 _PREFIX = "SWITCHYARD_PROVIDER_ADAPTER_"
 
@@ -36,6 +33,9 @@ class Settings(ServiceSettings):
     base_urls: dict[str, str] = Field(
         default_factory=dict, description="JSON object, provider slug to base URL, for proxies and private hosts"
     )
+    slots: dict[str, str] = Field(
+        default_factory=dict, description="JSON object, values for addresses in hosts.json by name, as AWS_REGION"
+    )
     max_connections: int = Field(
         default=4096, ge=1, le=65536, description="connections to providers at most, per process"
     )
@@ -57,9 +57,3 @@ def _checked(url: str) -> str:
     if not url.startswith(("http://", "https://")) or "@" in url or "?" in url or "#" in url:
         raise ValueError("must be an http or https URL without user, query and fragment")
     return url.rstrip("/")
-
-
-def customary_credentials(hosts: Mapping[str, Host], environ: Mapping[str, str]) -> dict[str, str]:
-    """Credentials by provider slug, from the variables that users of these hosts already have."""
-    names = {slug: environ.get(host.credential_name, "") for slug, host in hosts.items() if host.credential_name}
-    return {slug: credential for slug, credential in names.items() if credential}

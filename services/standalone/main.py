@@ -45,10 +45,9 @@ from services.launch.output_file import announcement, write_private
 from services.launch.settings import LaunchSettings
 from services.launch.upstream import Upstream, UpstreamKind, choose_upstream, running_simulator
 from services.provider_adapter import main as provider_adapter
-from services.provider_adapter.hosts import load_hosts
+from services.provider_adapter.access import find_access
 from services.provider_adapter.http_calls import open_http_calls
 from services.provider_adapter.settings import Settings as AdapterSettings
-from services.provider_adapter.settings import customary_credentials
 from services.router import main as router
 from services.router.settings import OverlaySettings, RoutingSettings
 from services.router.upstream import AdapterUpstreamModels
@@ -82,8 +81,8 @@ async def run(settings: LaunchSettings) -> None:
     output = data_dir / OUTPUT_FILE
     output.unlink(missing_ok=True)
     metrics, clock = Metrics(), SystemClock()
-    credentials = customary_credentials(load_hosts(), os.environ)
-    upstream = choose_upstream(settings, credentials)
+    access = find_access(load(AdapterSettings), os.environ)
+    upstream = choose_upstream(settings, access.credentials)
     async with AsyncExitStack() as stack:
         tracer = await stack.enter_async_context(open_tracer(NAME, settings.telemetry))
         simulator: str | None = None
@@ -114,7 +113,7 @@ async def run(settings: LaunchSettings) -> None:
                 metrics=metrics,
             ),
             provider_adapter.build(
-                provider_adapter.build_registry(adapter_settings, credentials), calls, clock=clock, tracer=tracer
+                provider_adapter.build_registry(adapter_settings, access), calls, clock=clock, tracer=tracer
             ),
             billing_ledger.build(pool, event_log, clock=clock, metrics=metrics, tracer=tracer),
             analytics.build(pool, event_log, clock=clock, metrics=metrics, tracer=tracer),

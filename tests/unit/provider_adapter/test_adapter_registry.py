@@ -1,11 +1,11 @@
 import pytest
 
+from services.provider_adapter.access import customary_credentials
 from services.provider_adapter.hosts import Host, load_hosts, with_base_urls
 from services.provider_adapter.protocols.failures import FailureClass, ProviderFailedError
 from services.provider_adapter.protocols.openai_chat.dialects import DIALECTS
 from services.provider_adapter.protocols.table import protocols
 from services.provider_adapter.registry import Registry
-from services.provider_adapter.settings import customary_credentials
 
 HOSTS = {"acme": Host("https://acme.test/v1/", "ACME_KEY", dialect="groq"), "other": Host("https://other.test", "O")}
 
@@ -119,3 +119,23 @@ def test_base_urls_move_hosts_and_add_new_ones() -> None:
 
     assert hosts["acme"] == Host("http://proxy.test/v1", "ACME_KEY", dialect="groq")
     assert hosts["mine"].base_url == "http://mine.test/v1"
+
+
+class Proof:
+    def __init__(self, credential: str, base_url: str) -> None:
+        self.made_of = (credential, base_url)
+
+    async def headers(self, method: str, url: str, body: bytes) -> dict[str, str]:
+        return {}
+
+
+def test_a_format_that_wants_a_proof_for_each_request_gets_one_made_of_its_hosts_credential() -> None:
+    hosts = {"acme": Host("https://acme.test/", "A", "anthropic"), "plain": Host("https://plain.test", "P")}
+    made = {"anthropic": Proof}
+    registry = Registry(protocols(), hosts, {"acme": "k1", "plain": "k2"}, authorizers=made)
+
+    proof = registry.find("acme").authorizer
+    assert isinstance(proof, Proof)
+    assert proof.made_of == ("k1", "https://acme.test")
+    assert registry.find("plain").authorizer is None
+    assert Registry(protocols(), hosts, {"acme": ""}, authorizers=made).find("acme").authorizer is None

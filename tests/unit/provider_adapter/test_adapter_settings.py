@@ -1,9 +1,9 @@
 import pytest
 
 from libs.settings import SettingsError, load, masked
-from services.provider_adapter.hosts import Host
+from services.provider_adapter.access import find_access
 from services.provider_adapter.main import build_registry
-from services.provider_adapter.settings import Settings, customary_credentials
+from services.provider_adapter.settings import Settings
 
 PREFIX = "SWITCHYARD_PROVIDER_ADAPTER_"
 
@@ -22,7 +22,7 @@ def test_the_upstream_is_read_under_both_its_names(environment: pytest.MonkeyPat
 
     settings = load(Settings)
 
-    found = build_registry(settings, {}).find("upstream")
+    found = build_registry(settings, find_access(settings, {})).find("upstream")
     assert found.base_url == "http://127.0.0.1:9/v1"
     assert found.credential == "upstream-secret"
     assert "upstream-secret" not in masked(settings)
@@ -30,17 +30,21 @@ def test_the_upstream_is_read_under_both_its_names(environment: pytest.MonkeyPat
 
 def test_credentials_of_the_settings_go_before_customary_ones(environment: pytest.MonkeyPatch) -> None:
     environment.setenv(f"{PREFIX}CREDENTIALS", '{"openai": "from-settings"}')
-    registry = build_registry(load(Settings), {"openai": "customary", "groq": "customary"})
+    settings = load(Settings)
+    access = find_access(settings, {"OPENAI_API_KEY": "customary", "GROQ_API_KEY": "customary"})
+    registry = build_registry(settings, access)
 
     assert registry.find("openai").credential == "from-settings"
     assert registry.find("groq").credential == "customary"
-    assert "from-settings" not in masked(load(Settings))
+    assert "from-settings" not in masked(settings)
 
 
 def test_a_private_host_may_be_added_without_a_credential(environment: pytest.MonkeyPatch) -> None:
     environment.setenv(f"{PREFIX}BASE_URLS", '{"mine": "http://127.0.0.1:9/v1"}')
 
-    assert build_registry(load(Settings), {}).find("mine").base_url == "http://127.0.0.1:9/v1"
+    settings = load(Settings)
+
+    assert build_registry(settings, find_access(settings, {})).find("mine").base_url == "http://127.0.0.1:9/v1"
 
 
 @pytest.mark.parametrize("url", ["ftp://x", "localhost:9", "http://user:pw@host/v1", "http://host/v1?x=1"])
@@ -56,13 +60,3 @@ def test_an_unknown_setting_is_an_error(environment: pytest.MonkeyPatch) -> None
 
     with pytest.raises(SettingsError, match="unknown settings"):
         load(Settings)
-
-
-def test_customary_credentials_are_those_that_are_set() -> None:
-    hosts = {
-        "a": Host("https://a.test", "A_KEY"),
-        "b": Host("https://b.test", "B_KEY"),
-        "c": Host("https://c.test", ""),
-    }
-
-    assert customary_credentials(hosts, {"A_KEY": "1", "B_KEY": "", "": "x"}) == {"a": "1"}

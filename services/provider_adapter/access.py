@@ -1,0 +1,85 @@
+"""Which providers this gateway can call by itself: a credential and a complete address for each.
+
+Owns that question, for the adapter and for whoever starts it. Does not call anyone. Invariant: a provider whose address
+lacks something is left out, and the log names what.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import orjson
+
+from libs.logs import facts
+from services.provider_adapter.hosts import Host, UnfilledSlotError, load_hosts, with_base_urls
+from services.provider_adapter.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+class Access(NamedTuple):
+    """Both by provider slug.
+
+    Attributes:
+        hosts: the known ones; those with a credential have complete addresses.
+        credentials: empty text for a host that wants none.
+    """
+
+    hosts: Mapping[str, Host]
+    credentials: Mapping[str, str]
+
+
+def find_access(settings: Settings, environ: Mapping[str, str]) -> Access:
+    """What settings and customary variables give; the settings go before, and a credential's own words before both."""
+    hosts = with_base_urls(load_hosts(), settings.base_urls)
+    own = {slug: secret.get_secret_value() for slug, secret in settings.credentials.items()}
+    # A host that only the operator knows may want no credential.
+    without = dict.fromkeys(settings.base_urls, "")
+    credentials: dict[str, str] = {}
+    for slug, credential in {**without, **customary_credentials(hosts, environ), **own}.items():
+        host = hosts.get(slug)
+        if host is None:
+            logger.warning("provider left out: it has a credential and no address", extra=facts(provider=slug))
+            continue
+        told = _told_slots(host, credential)
+        try:
+            hosts[slug] = host.filled({**environ, **settings.slots, **told})
+        except UnfilledSlotError as error:
+            logger.warning(
+                "provider left out: its address is not complete", extra=facts(provider=slug, variable=error.variable)
+            )
+            continue
+        credentials[slug] = credential
+    return Access(hosts, credentials)
+
+
+def customary_credentials(hosts: Mapping[str, Host], environ: Mapping[str, str]) -> dict[str, str]:
+    """Credentials by provider slug, from the variables that users of these hosts already have."""
+    found = {slug: _customary(host, environ) for slug, host in hosts.items()}
+    return {slug: credential for slug, credential in found.items() if credential}
+
+
+def _customary(host: Host, environ: Mapping[str, str]) -> str:
+    credential = environ.get(host.credential_name, "") if host.credential_name else ""
+    if credential or not host.credential_parts:
+        return credential
+    parts: dict[str, str] = {}
+    for field, variable in host.credential_parts.items():
+        value = environ.get(variable, "")
+        if value:
+            parts[field.removesuffix("?")] = value
+        elif not field.endswith("?"):
+            return ""
+    return orjson.dumps(parts).decode()
+
+
+def _told_slots(host: Host, credential: str) -> dict[str, str]:
+    """What a JSON credential says about the address."""
+    if not host.credential_slots or not credential.startswith("{"):
+        return {}
+    try:
+        fields = orjson.loads(credential)
+    except orjson.JSONDecodeError:
+        return {}
+    found = {slot: fields.get(field) for slot, field in host.credential_slots.items()}
+    return {slot: value for slot, value in found.items() if isinstance(value, str) and value}

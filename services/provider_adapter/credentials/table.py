@@ -1,0 +1,13 @@
+"""The table of formats whose hosts want more than a constant header to know who calls."""
+
+from collections.abc import Callable, Mapping
+
+from services.provider_adapter.credentials.port import Authorizer
+
+AuthorizerFactory = Callable[[str, str], Authorizer | None]
+"""Takes the credential and the base URL it is for; None: the format's own headers are enough for this credential."""
+
+
+def authorizers() -> Mapping[str, AuthorizerFactory]:
+    """By the format's name."""
+    return {}
