@@ -15,8 +15,9 @@ from typing import NamedTuple, Self
 from libs.clock import Clock
 from services.provider_adapter.deadlines import Deadline, PhaseExpiredError
 from services.provider_adapter.http_calls import Call, HttpCalls
+from services.provider_adapter.media.fetcher import MediaFetcher
 from services.provider_adapter.protocols.failures import Failure, FailureClass, Phase, ProviderFailedError
-from services.provider_adapter.protocols.port import Attempt, Prepared, ReplyFacts
+from services.provider_adapter.protocols.port import Attempt, Prepared, ReplyFacts, media_needs_of
 from services.provider_adapter.registry import Upstream
 
 BODY_LIMIT_BYTES = 64 * 1024 * 1024
@@ -44,11 +45,12 @@ class WholeReply(NamedTuple):
 
 
 class Attempts:
-    """Runs attempts over one HTTP client."""
+    """Runs attempts over one HTTP client; `media` fetches what callers name by address, None: nothing is fetched."""
 
-    def __init__(self, calls: HttpCalls, clock: Clock) -> None:
+    def __init__(self, calls: HttpCalls, clock: Clock, media: MediaFetcher | None = None) -> None:
         self._calls = calls
         self._clock = clock
+        self._media = media
 
     async def whole(self, upstream: Upstream, attempt: Attempt, limits: Limits) -> WholeReply:
         """The reply of an attempt that does not stream.
@@ -56,7 +58,7 @@ class Attempts:
         Raises:
             ProviderFailedError: it failed.
         """
-        prepared = upstream.protocol.prepare(attempt, upstream.dialect)
+        prepared = await self._prepare(upstream, attempt, limits)
         wait = _Wait(limits)
         call: Call | None = None
         complete = False
@@ -80,7 +82,7 @@ class Attempts:
         Raises:
             ProviderFailedError: it failed.
         """
-        prepared = upstream.protocol.prepare(attempt, upstream.dialect)
+        prepared = await self._prepare(upstream, attempt, limits)
         wait = _Wait(limits)
         try:
             call = await self._open(upstream, prepared, wait)
@@ -91,6 +93,12 @@ class Attempts:
             wait.close()
             raise
         return StreamedReply(upstream, attempt, prepared, call, wait)
+
+    async def _prepare(self, upstream: Upstream, attempt: Attempt, limits: Limits) -> Prepared:
+        """The provider's request; what it takes to fetch media is no part of the provider's time."""
+        if self._media is not None:
+            attempt = await self._media.with_bytes(attempt, media_needs_of(upstream.protocol), limits.total_s)
+        return upstream.protocol.prepare(attempt, upstream.dialect)
 
     async def _open(self, upstream: Upstream, prepared: Prepared, wait: "_Wait") -> Call:
         wait.until_first_event()

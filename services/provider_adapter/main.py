@@ -18,6 +18,7 @@ from services.provider_adapter.access import Access, find_access
 from services.provider_adapter.attempts import Attempts
 from services.provider_adapter.credentials.table import authorizers
 from services.provider_adapter.http_calls import HttpCalls, open_http_calls
+from services.provider_adapter.media.fetcher import MediaFetcher, open_media_fetcher
 from services.provider_adapter.protocols.table import protocols
 from services.provider_adapter.registry import Registry
 from services.provider_adapter.server import ProviderAdapterServicer
@@ -40,9 +41,16 @@ def build_registry(settings: Settings, access: Access) -> Registry:
     )
 
 
-def build(registry: Registry, calls: HttpCalls, *, clock: Clock, tracer: Tracer | None = None) -> Service:
+def build(
+    registry: Registry,
+    calls: HttpCalls,
+    *,
+    clock: Clock,
+    media: MediaFetcher | None = None,
+    tracer: Tracer | None = None,
+) -> Service:
     """The service on top of open resources."""
-    servicer = ProviderAdapterServicer(registry, Attempts(calls, clock), UpstreamModels(registry, calls), tracer)
+    servicer = ProviderAdapterServicer(registry, Attempts(calls, clock, media), UpstreamModels(registry, calls), tracer)
     return Service(NAME, add_servicers=lambda table: add_ProviderAdapterServiceServicer_to_server(servicer, table))
 
 
@@ -54,7 +62,7 @@ async def run(settings: Settings, environ: Mapping[str, str]) -> None:
     async with AsyncExitStack() as stack:
         tracer = await stack.enter_async_context(open_tracer(NAME, settings.telemetry))
         calls = await stack.enter_async_context(open_http_calls(settings.max_connections))
-        service = build(
-            build_registry(settings, find_access(settings, environ)), calls, clock=SystemClock(), tracer=tracer
-        )
+        media = await stack.enter_async_context(open_media_fetcher(settings.media))
+        registry = build_registry(settings, find_access(settings, environ))
+        service = build(registry, calls, clock=SystemClock(), media=media, tracer=tracer)
         await run_service(service, settings.serving, metrics=metrics, tracer=tracer, stop=stop)

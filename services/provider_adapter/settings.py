@@ -7,6 +7,7 @@ from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from libs.settings import ServiceSettings, ServingSettings, TelemetrySettings
+from services.provider_adapter.media.settings import MediaSettings
 
 _PREFIX = "SWITCHYARD_PROVIDER_ADAPTER_"
 
@@ -39,6 +40,7 @@ class Settings(ServiceSettings):
     max_connections: int = Field(
         default=4096, ge=1, le=65536, description="connections to providers at most, per process"
     )
+    media: MediaSettings = Field(default_factory=MediaSettings)
     serving: ServingSettings = Field(default_factory=ServingSettings)
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
 

@@ -47,6 +47,7 @@ from services.launch.upstream import Upstream, UpstreamKind, choose_upstream, ru
 from services.provider_adapter import main as provider_adapter
 from services.provider_adapter.access import find_access
 from services.provider_adapter.http_calls import open_http_calls
+from services.provider_adapter.media.fetcher import open_media_fetcher
 from services.provider_adapter.settings import Settings as AdapterSettings
 from services.router import main as router
 from services.router.settings import OverlaySettings, RoutingSettings
@@ -100,6 +101,7 @@ async def run(settings: LaunchSettings) -> None:
         table = MethodTable(tracer=tracer)
         channel = InProcessChannel(table)
         adapter_settings = load(AdapterSettings, {"simulator_base_url": simulator})
+        media = await stack.enter_async_context(open_media_fetcher(adapter_settings.media))
         delivery = load(DeliverySettings)
         webhook = await stack.enter_async_context(broadcast.open_webhook(delivery.webhook))
         services = [
@@ -113,7 +115,11 @@ async def run(settings: LaunchSettings) -> None:
                 metrics=metrics,
             ),
             provider_adapter.build(
-                provider_adapter.build_registry(adapter_settings, access), calls, clock=clock, tracer=tracer
+                provider_adapter.build_registry(adapter_settings, access),
+                calls,
+                clock=clock,
+                media=media,
+                tracer=tracer,
             ),
             billing_ledger.build(pool, event_log, clock=clock, metrics=metrics, tracer=tracer),
             analytics.build(pool, event_log, clock=clock, metrics=metrics, tracer=tracer),

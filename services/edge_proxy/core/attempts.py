@@ -111,7 +111,10 @@ def _passed_on(last: FailedAttempt, previous_errors: str) -> AppError:
     code = error.metadata.get("provider_code")
     if code:
         metadata["provider_code"] = code
-    if last.error_class == "context_length_exceeded":
+    told = error.metadata.get("error_type")
+    if told:
+        metadata["error_type"] = told
+    elif last.error_class == "context_length_exceeded":
         metadata["error_type"] = "context_length_exceeded"
     elif last.error_class == "content_policy":
         metadata["error_type"] = "content_policy_violation"

@@ -79,7 +79,7 @@ def _file(value: Mapping[str, Any]) -> Attachment | None:
 
 
 def _sound(data: str, form: Any) -> Attachment:
-    if data[:5].lower() == "data:":
+    if data[:5].lower() == "data:" or _is_address(data):
         return _at("input_audio", data, "audio/wav", "")
     form = form if isinstance(form, str) and form else "wav"
     return Attachment("input_audio", _AUDIO.get(form, f"audio/{form}"), data=data)

@@ -81,6 +81,7 @@ class Failure:
         phase: of time-outs and broken connections.
         elsewhere: overrides the class's word on whether another endpoint may succeed.
         again: the provider's own word on whether the same request may be sent to it again.
+        error_type: the reference's name (behaviour-facts §5.3), where the class says too little.
     """
 
     failure_class: FailureClass
@@ -91,6 +92,7 @@ class Failure:
     phase: Phase | None = None
     elsewhere: bool | None = None
     again: bool | None = None
+    error_type: str = ""
 
     def to_error(self, *, after_first_chunk: bool = False, secret: str = "") -> AppError:
         """The error as it leaves this service; `secret` is the credential in use, which must not come along."""
@@ -110,6 +112,8 @@ class Failure:
             metadata["retry_after_s"] = f"{self.retry_after_s:g}"
         if self.again is not None:
             metadata["provider_says_again"] = "true" if self.again else "false"
+        if self.error_type:
+            metadata["error_type"] = self.error_type
         if self.phase is not None:
             metadata["phase"] = str(self.phase)
         kind = Kind.UNPROCESSABLE if self.status == 422 and meaning.kind is Kind.INVALID else meaning.kind

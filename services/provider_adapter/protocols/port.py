@@ -7,8 +7,9 @@ and sockets belong to the caller.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
+from services.provider_adapter.protocols.attachments import Attachment
 from services.provider_adapter.protocols.failures import Failure
 
 CHAT = "chat"
@@ -41,6 +42,32 @@ class Attempt:
     user_hash: str = ""
     operation: str = CHAT
     service_tier: str = ""
+
+
+class MediaNeeds(NamedTuple):
+    """Which media a format wants as bytes where the caller gave an address; these are fetched before `prepare`.
+
+    Attributes:
+        kinds: of chat's content parts.
+        passed_on: beginnings of addresses that the provider reads itself.
+        image_types: what the provider can see; empty: whatever is an image.
+    """
+
+    kinds: frozenset[str] = frozenset()
+    passed_on: tuple[str, ...] = ()
+    image_types: frozenset[str] = frozenset()
+
+    def wants(self, attachment: Attachment) -> bool:
+        url = attachment.url[:64].lower()
+        return (
+            attachment.kind in self.kinds
+            and url.startswith(("http://", "https://"))
+            and not url.startswith(self.passed_on)
+        )
+
+
+NO_MEDIA = MediaNeeds()
+ALL_MEDIA = frozenset({"image_url", "input_audio", "file", "video_url"})
 
 
 class Prepared(NamedTuple):
@@ -160,3 +187,14 @@ class WireProtocol(Protocol):
             now_s: unix seconds.
         """
         ...
+
+
+@runtime_checkable
+class NeedsBytes(Protocol):
+    """A wire format that cannot carry every address says so by having this, too."""
+
+    media: MediaNeeds
+
+
+def media_needs_of(protocol: WireProtocol) -> MediaNeeds:
+    return protocol.media if isinstance(protocol, NeedsBytes) else NO_MEDIA

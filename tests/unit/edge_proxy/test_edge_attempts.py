@@ -137,6 +137,11 @@ def test_rejections_that_have_a_name_of_their_own_say_it(error_class: str, error
     assert error_of(provider_failure(error_class, 400)).metadata["error_type"] == error_type
 
 
+def test_a_name_that_the_adapter_gives_is_the_callers() -> None:
+    error = error_of(provider_failure("invalid_request", 0, error_type="image_download_failed"))
+    assert (error.http_status, error.metadata["error_type"]) == (400, "image_download_failed")
+
+
 def test_timeout_is_named() -> None:
     assert error_of(BROKEN, TIMED_OUT).metadata["error_type"] == "timeout"
 

@@ -7,14 +7,19 @@ from services.provider_adapter.protocols.anthropic_messages.request import prepa
 from services.provider_adapter.protocols.anthropic_messages.response import whole
 from services.provider_adapter.protocols.anthropic_messages.stream import MessagesStreamDecoder
 from services.provider_adapter.protocols.failures import Failure
-from services.provider_adapter.protocols.port import Attempt, Prepared, ReplyFacts
+from services.provider_adapter.protocols.port import Attempt, MediaNeeds, Prepared, ReplyFacts
 
 _VERSION = {"anthropic-version": "2023-06-01"}
+VISIBLE = frozenset({"image_url", "file"})
+IMAGE_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _OAUTH_PREFIX = "sk-ant-oat"
 
 
 class AnthropicMessages:
     """See `WireProtocol`."""
+
+    # The provider reads addresses itself, but no unencrypted ones.
+    media = MediaNeeds(VISIBLE, ("https://",), IMAGE_TYPES)
 
     def headers(self, credential: str) -> Mapping[str, str]:
         if credential.startswith(_OAUTH_PREFIX):

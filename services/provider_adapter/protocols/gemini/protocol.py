@@ -7,11 +7,22 @@ from services.provider_adapter.protocols.gemini.errors import failure_of_answer
 from services.provider_adapter.protocols.gemini.request import prepare
 from services.provider_adapter.protocols.gemini.response import whole
 from services.provider_adapter.protocols.gemini.stream import GeminiStreamDecoder
-from services.provider_adapter.protocols.port import Attempt, Prepared, ReplyFacts
+from services.provider_adapter.protocols.port import ALL_MEDIA, Attempt, MediaNeeds, Prepared, ReplyFacts
+
+# What the Files API keeps, and videos that Google has anyway.
+_GOOGLES_OWN = (
+    "https://generativelanguage.googleapis.com/",
+    "https://www.youtube.com/",
+    "https://youtube.com/",
+    "https://m.youtube.com/",
+    "https://youtu.be/",
+)
 
 
 class Gemini:
     """See `WireProtocol`."""
+
+    media = MediaNeeds(ALL_MEDIA, _GOOGLES_OWN)
 
     def headers(self, credential: str) -> Mapping[str, str]:
         return {"x-goog-api-key": credential} if credential else {}

@@ -1,0 +1,1 @@
+"""Media that callers name by address, fetched for providers that want bytes."""
