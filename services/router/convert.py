@@ -5,7 +5,7 @@ endpoint and reason of a catalogue, and never changed afterwards.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from switchyard.common.v1.price_pb2 import PriceSnapshot, PriceTier
 from switchyard.events.v1 import usage_recorded_pb2 as events
@@ -13,20 +13,35 @@ from switchyard.routing.v1 import routing_pb2 as pb
 
 from libs.errors import AppError
 from services.router.core.catalogue import Catalogue, Endpoint, Price
+from services.router.core.explanation import detail
 from services.router.core.health import verdict_of
 from services.router.core.listing import TEXT, ModelFilter
-from services.router.core.plan import Plan
-from services.router.core.ranking import Reason
+from services.router.core.plan import Dropped, Plan
+from services.router.core.ranking import Place, Reason
 from services.router.core.vocabulary import CHAT, PARAMETERS
-from services.router.core.wishes import NO_PREFERENCES, Features, Preferences, Sort
+from services.router.core.wishes import (
+    NO_OPTIONS,
+    NO_POLICY,
+    NO_PREFERENCES,
+    CutOffs,
+    Features,
+    OwnCredential,
+    Policy,
+    Preferences,
+    RouterOptions,
+    Sort,
+    Wishes,
+)
 from services.router.ports import Outcome
 
 _SORTS: Final[Mapping[int, Sort]] = {
     pb.SORT_PRICE: Sort.PRICE,
     pb.SORT_THROUGHPUT: Sort.THROUGHPUT,
     pb.SORT_LATENCY: Sort.LATENCY,
+    pb.SORT_EXACTO: Sort.EXACTO,
 }
-"""`exacto` ranks by quality, of which nothing is known: the default order stands."""
+_TIERS: Final = {"flex": "flex", "priority": "priority", "fast": "priority"}
+"""The others mean the usual tier."""
 
 
 _OPTIONAL_BOUNDS: Final = (
@@ -41,6 +56,18 @@ _OPTIONAL_BOUNDS: Final = (
 )
 
 
+def wishes_from_proto(message: pb.PlanRequest) -> Wishes:
+    """Absent parts are the very defaults, by which rules know that they bind nothing."""
+    return Wishes(
+        tuple(message.models),
+        features_from_proto(message.features),
+        _preferences(message.preferences) if message.HasField("preferences") else NO_PREFERENCES,
+        _policy(message.policy) if message.HasField("policy") else NO_POLICY,
+        tuple(_credential(one) for one in message.credentials),
+        _router_options(message.router) if message.HasField("router") else NO_OPTIONS,
+    )
+
+
 def features_from_proto(message: pb.RequestFeatures) -> Features:
     return Features(
         message.prompt_tokens_estimate,
@@ -50,14 +77,14 @@ def features_from_proto(message: pb.RequestFeatures) -> Features:
         PARAMETERS.intersection(message.parameters),
         frozenset(message.input_modalities),
         message.operation or CHAT,
+        frozenset(message.output_modalities),
+        message.uses_json_schema,
+        message.session_key,
+        _TIERS.get(message.service_tier, ""),
     )
 
 
-def preferences_from_proto(request: pb.PlanRequest) -> Preferences:
-    """`NO_PREFERENCES` itself when the caller gave none."""
-    if not request.HasField("preferences"):
-        return NO_PREFERENCES
-    message = request.preferences
+def _preferences(message: pb.ProviderPreferences) -> Preferences:
     bounds = message.max_price
     return Preferences(
         order=tuple(name.lower() for name in message.order),
@@ -72,6 +99,53 @@ def preferences_from_proto(request: pb.PlanRequest) -> Preferences:
         max_prompt_price=bounds.prompt if bounds.HasField("prompt") else None,
         max_completion_price=bounds.completion if bounds.HasField("completion") else None,
         max_request_price=bounds.request if bounds.HasField("request") else None,
+        max_image_price=bounds.image if bounds.HasField("image") else None,
+        max_audio_price=bounds.audio if bounds.HasField("audio") else None,
+        over_all_models=message.sort_partition == pb.SORT_PARTITION_NONE,
+        min_throughput=_cut_offs(message.preferred_min_throughput)
+        if message.HasField("preferred_min_throughput")
+        else None,
+        max_latency=_cut_offs(message.preferred_max_latency) if message.HasField("preferred_max_latency") else None,
+        distillable_only=message.enforce_distillable_text,
+    )
+
+
+def _cut_offs(message: pb.Percentiles) -> CutOffs:
+    return CutOffs(
+        message.p50 if message.HasField("p50") else None,
+        message.p75 if message.HasField("p75") else None,
+        message.p90 if message.HasField("p90") else None,
+        message.p99 if message.HasField("p99") else None,
+    )
+
+
+def _policy(message: pb.AccountPolicy) -> Policy:
+    return Policy(
+        allowed_providers=_lower(message.allowed_providers) if message.has_allowed_providers else None,
+        ignored_providers=_lower(message.ignored_providers),
+        allowed_models=tuple(message.allowed_models) if message.has_allowed_models else None,
+        ignored_models=tuple(message.ignored_models),
+        zero_data_retention=message.zdr,
+        deny_training=message.deny_training,
+        default_model=message.default_model,
+        region=message.region,
+    )
+
+
+def _credential(message: pb.AccountCredential) -> OwnCredential:
+    return OwnCredential(
+        message.id,
+        message.provider_slug,
+        message.is_fallback,
+        message.always_use,
+        frozenset(message.allowed_models),
+        message.sort_order,
+    )
+
+
+def _router_options(message: pb.RouterOptions) -> RouterOptions:
+    return RouterOptions(
+        tuple(message.allowed_models), tuple(message.excluded_models), message.cost_tier, message.pinned_model
     )
 
 
@@ -111,14 +185,21 @@ class PlanMessages:
         if catalogue is not self._catalogue:
             self._catalogue = catalogue
             self._ready = {}
-        ready = self._ready
-        attempts = []
-        for place in plan.attempts:
-            attempt = ready.get(place)
-            if attempt is None:
-                attempt = ready[place] = self._attempt(*place)
-            attempts.append(attempt)
-        return pb.PlanResponse(attempts=attempts, strategy=plan.strategy)
+        attempts = [self._shared(place) if place.credential is None else self._own(place) for place in plan.attempts]
+        return pb.PlanResponse(attempts=attempts, strategy=plan.strategy, router=plan.router)
+
+    def _shared(self, place: Place) -> pb.Attempt:
+        key = (place.endpoint, place.reason)
+        attempt = self._ready.get(key)
+        if attempt is None:
+            attempt = self._ready[key] = self._attempt(*key)
+        return attempt
+
+    def _own(self, place: Place) -> pb.Attempt:
+        attempt = self._attempt(place.endpoint, place.reason)
+        attempt.is_byok = True
+        attempt.credential_id = place.credential.id if place.credential else ""
+        return attempt
 
     def _attempt(self, endpoint: Endpoint, reason: Reason) -> pb.Attempt:
         return pb.Attempt(
@@ -135,7 +216,36 @@ class PlanMessages:
             reason=reason.value,
             protocol="" if endpoint.protocol == endpoint.provider.protocol else endpoint.protocol,
             service_tier=endpoint.service_tier,
+            preset=endpoint.preset,
         )
+
+
+def explanation_to_proto(plan: Plan, wishes: Wishes) -> pb.Explanation:
+    """Everything that was looked at: what is planned, in its order, then what is not."""
+    planned = [
+        _candidate(place.endpoint, rank=rank, reason=place.reason.value, is_byok=place.credential is not None)
+        for rank, place in enumerate(plan.attempts, 1)
+    ]
+    return pb.Explanation(candidates=planned + dropped_to_proto(plan.unplanned, wishes))
+
+
+def dropped_to_proto(dropped: Iterable[Dropped], wishes: Wishes) -> list[pb.Candidate]:
+    return [
+        _candidate(one.endpoint, dropped_by=one.constraint.value, detail=detail(one.endpoint, one.constraint, wishes))
+        for one in dropped
+    ]
+
+
+def _candidate(endpoint: Endpoint, **why: Any) -> pb.Candidate:
+    return pb.Candidate(
+        endpoint_id=endpoint.id,
+        provider_slug=endpoint.provider.slug,
+        provider_name=endpoint.provider.name,
+        model=endpoint.model,
+        tag=endpoint.tag,
+        price=price_to_proto(endpoint.price),
+        **why,
+    )
 
 
 def problem_to_proto(error: AppError) -> pb.PlanProblem:

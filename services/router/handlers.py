@@ -4,7 +4,7 @@ Owns which catalogue is on offer now. Does not know messages. Invariant: a catal
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from libs.clock import Clock
 from libs.errors import unavailable
@@ -12,7 +12,7 @@ from services.router.core.catalogue import Catalogue
 from services.router.core.health import Health
 from services.router.core.listing import ModelFilter
 from services.router.core.plan import Plan, make_plan
-from services.router.core.wishes import Features, Preferences
+from services.router.core.wishes import Wishes
 from services.router.ports import Outcome
 from services.router.shelf import Page, Reply, Shelf, make_shelf
 
@@ -54,11 +54,9 @@ class RouterHandlers:
         """Puts what is ready on offer, between two requests."""
         self._on_offer = shelf
 
-    def plan(self, models: Sequence[str], features: Features, preferences: Preferences, seed: str) -> Plan:
+    def plan(self, wishes: Wishes, seed: str) -> Plan:
         return make_plan(
-            models,
-            features,
-            preferences,
+            wishes,
             catalogue=self.on_offer.catalogue,
             health=self._health.snapshot(self._clock.now_ms() // 1000),
             seed=seed,

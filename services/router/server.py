@@ -9,6 +9,7 @@ from switchyard.routing.v1.routing_pb2_grpc import RouterServiceServicer
 from libs.errors import AppError
 from libs.metrics import Metrics
 from services.router import convert
+from services.router.core.plan import EmptyPlanError
 from services.router.handlers import RouterHandlers
 from services.router.shelf import Page
 
@@ -21,19 +22,24 @@ class RouterServicer(RouterServiceServicer):
 
     async def Plan(self, request: pb.PlanRequest, context: Any) -> pb.PlanResponse:
         started = perf_counter()
-        plan = self._handlers.plan(
-            request.models,
-            convert.features_from_proto(request.features),
-            convert.preferences_from_proto(request),
-            request.generation_id,
-        )
+        wishes = convert.wishes_from_proto(request)
+        plan = self._handlers.plan(wishes, request.generation_id)
         response = self._messages.plan_to_proto(plan, self._handlers.on_offer.catalogue)
+        if request.explain:
+            response.explanation.CopyFrom(convert.explanation_to_proto(plan, wishes))
         self._plan_seconds.observe(perf_counter() - started)
         return response
 
     async def Explain(self, request: pb.ExplainRequest, context: Any) -> pb.ExplainResponse:
+        asked = pb.PlanRequest()
+        asked.CopyFrom(request.plan)
+        asked.explain = True
         try:
-            return pb.ExplainResponse(plan=await self.Plan(request.plan, context))
+            return pb.ExplainResponse(plan=await self.Plan(asked, context))
+        except EmptyPlanError as error:
+            candidates = convert.dropped_to_proto(error.dropped, convert.wishes_from_proto(asked))
+            empty = pb.PlanResponse(explanation=pb.Explanation(candidates=candidates))
+            return pb.ExplainResponse(plan=empty, problem=convert.problem_to_proto(error))
         except AppError as error:
             return pb.ExplainResponse(problem=convert.problem_to_proto(error))
 

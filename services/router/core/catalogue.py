@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 from libs.money import NanoUsdPerMillion
 from libs.pricing import Tier
@@ -98,7 +99,9 @@ class Endpoint:
         is_opt_in: planned only for callers who name its tag: another tier, or another id of the same service.
         retires_s: when its provider ends it, in Unix seconds; 0: not known.
         price_changes: prices that hold from a moment on, in Unix seconds, by rising moment.
+        preset: parameters, as JSON without its braces, that hold where the caller says nothing; empty: none.
         names: everything a caller may call it by, in lower case.
+        provider_names: everything its provider is called, in lower case.
         weight: its share in the default draw, 1 / blend²; 0 when it is free. Decides luck, never money.
     """
 
@@ -121,10 +124,12 @@ class Endpoint:
     region: str = ""
     retires_s: int = 0
     price_changes: tuple[tuple[int, Price], ...] = ()
+    preset: bytes = b""
 
     id: str = field(init=False)
     tag: str = field(init=False)
     names: frozenset[str] = field(init=False)
+    provider_names: frozenset[str] = field(init=False)
     blend: int = field(init=False)
     is_free: bool = field(init=False)
     weight: float = field(init=False)
@@ -141,6 +146,7 @@ class Endpoint:
             "id": f"{base}/{self.model}#{self.variant}" if self.variant else f"{base}/{self.model}",
             "tag": f"{base}/{self.variant}" if self.variant else base,
             "names": frozenset(name.lower() for name in names),
+            "provider_names": frozenset(name.lower() for name in bases),
             "blend": 0 if is_free else blend,
             "is_free": is_free,
             "weight": 0.0 if is_free else 1.0 / (blend * blend),
@@ -167,6 +173,9 @@ class Model:
         family: of one author's models in a family the newest answers to `~author/family-latest`.
         reasoning: how its thinking is controlled; None: not known.
         distillable: whether its author lets others train on its answers; None: not known.
+        elsewhere: endpoints that only an account with a credential of its own can have called, cheapest first.
+        default_parameters: hold where a request says nothing.
+        has_ended: it had endpoints, and their providers have ended all of them.
     """
 
     id: str
@@ -184,10 +193,18 @@ class Model:
     reasoning: "Reasoning | None" = None
     distillable: bool | None = None
     categories: frozenset[str] = frozenset()
+    elsewhere: tuple[Endpoint, ...] = ()
+    has_ended: bool = False
+    default_parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def author(self) -> str:
         return self.id.partition("/")[0]
+
+    @property
+    def breadth(self) -> int:
+        """How many providers serve it: popularity, as far as a catalogue knows it."""
+        return len({one.provider.slug for one in self.endpoints})
 
     @property
     def cheapest(self) -> Endpoint:
@@ -201,7 +218,8 @@ class Model:
         return Decimal(version.group() if version else 0), self.created_s, self.id
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "endpoints", tuple(sorted(self.endpoints, key=lambda one: (one.blend, one.id))))
+        for name in ("endpoints", "elsewhere"):
+            object.__setattr__(self, name, tuple(sorted(getattr(self, name), key=lambda one: (one.blend, one.id))))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import orjson
+
 from libs.money import NanoUsdPerMillion
 from libs.pricing import Tier
 from services.router.core.billable import accepted
@@ -109,6 +111,7 @@ def read_model(fields: Fields, context: Context) -> Model:
         reasoning=_read_reasoning(fields.object("reasoning")) if fields.has("reasoning") else None,
         distillable=fields.answer("distillable"),
         categories=frozenset(fields.texts("categories")),
+        default_parameters=fields.parameters("default_parameters", PARAMETERS),
     )
     fields.answer("open_weights")
     endpoints: dict[str, Endpoint] = {}
@@ -175,6 +178,7 @@ def read_endpoint(fields: Fields, model: Model, context: Context) -> Endpoint:
         region=variant.partition("-")[0] if variant.partition("-")[0] in REGIONS else provider.region,
         retires_s=fields.moment("deprecation_date"),
         price_changes=tuple(changes),
+        preset=orjson.dumps(model.default_parameters)[1:-1],
     )
     fields.end()
     return endpoint

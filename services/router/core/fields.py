@@ -7,6 +7,8 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
+
 from libs.money import NanoUsdPerMillion, parse_price_per_unit
 
 MAX_COUNT = 2**53 - 1
@@ -104,6 +106,18 @@ class Fields:
             if allowed is not None and item not in allowed:
                 raise self.error(f"{name}[{index}]", f"is not one of {', '.join(sorted(allowed))}: {item!r}")
         return tuple(value)
+
+    def parameters(self, name: str, allowed: Collection[str]) -> dict[str, Any]:
+        """Values of request parameters, by their names."""
+        value = self._left.pop(name, {})
+        if not isinstance(value, dict):
+            raise self.error(name, "must be an object")
+        for parameter in value:
+            if parameter not in allowed:
+                raise self.error(name, f"is not one of {', '.join(sorted(allowed))}: {parameter!r}")
+        if len(orjson.dumps(value)) > MAX_TEXT:
+            raise self.error(name, f"must be at most {MAX_TEXT} bytes of JSON")
+        return value
 
     def price(self, name: str) -> NanoUsdPerMillion:
         value = self._left.pop(name, None)

@@ -115,8 +115,8 @@ def _endpoint_passes(endpoint: Endpoint, wanted: ModelFilter) -> bool:
 
 
 def _by_breadth(model: Model, _: HealthSnapshot) -> Any:
-    """Those that most providers serve first, then the newest: popularity, as far as a catalogue knows it."""
-    return -len({one.provider.slug for one in model.endpoints}), -model.created_s
+    """Those that most providers serve first, then the newest."""
+    return -model.breadth, -model.created_s
 
 
 def _by_day(model: Model, _: HealthSnapshot) -> Any:

@@ -39,7 +39,7 @@ def model_card(model: Model) -> dict[str, Any]:
         "per_request_limits": None,
         "supported_parameters": supported,
         "supported_voices": None,
-        "default_parameters": {},
+        "default_parameters": dict(model.default_parameters),
         "knowledge_cutoff": model.knowledge_cutoff,
         "expiration_date": _expiration(model),
         "links": {"details": f"/api/v1/models/{model.id}/endpoints"},

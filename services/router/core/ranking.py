@@ -1,83 +1,217 @@
-"""In which order the endpoints of one model are tried, and why each stands where it stands.
+"""In which order endpoints are tried, and why each stands where it stands.
 
-Owns order, luck and health's say in it (reference behaviour-facts §1.1, DESIGN §11). Does not drop endpoints.
+Owns order, luck and health's say in it (reference behaviour-facts §1.1–1.7, DESIGN §11). Does not drop endpoints.
 Invariant: with equal seeds equal orders; nothing is added and nothing is lost.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
+from statistics import median
+from typing import Final, NamedTuple
 
 from services.router.core.catalogue import Endpoint
-from services.router.core.health import HealthSnapshot, Percentiles
-from services.router.core.wishes import Preferences, Sort
+from services.router.core.health import HealthSnapshot, Percentiles, Standing
+from services.router.core.luck import luck
+from services.router.core.wishes import CutOffs, OwnCredential, Preferences, Sort
 
 
 class Reason(StrEnum):
     """Why an attempt stands where it stands."""
 
     ORDER = "order"
+    OWN_CREDENTIAL = "own_credential"
+    STICKY = "sticky"
     FREE = "free"
     PRICE = "price"
     THROUGHPUT = "throughput"
     LATENCY = "latency"
-    OUTAGE = "outage"
-    RATE_LIMITED = "rate_limited"
+    EXACTO = "exacto"
+    SLOW = "slow"
     DEGRADED = "degraded"
+    RATE_LIMITED = "rate_limited"
     FALLBACK_ONLY = "fallback_only"
+    OUTAGE = "outage"
     TRIPPED = "tripped"
+    COOLING = "cooling"
 
 
-Ranked = list[tuple[Endpoint, Reason]]
+class Place(NamedTuple):
+    """One attempt: an endpoint, why it stands there, and the account's credential to use (None: the platform's own)."""
+
+    endpoint: Endpoint
+    reason: Reason
+    credential: OwnCredential | None = None
 
 
-def luck(seed: str, label: str) -> float:
-    """A number from 0 up to 1 that depends on nothing but its arguments."""
-    digest = hashlib.blake2b(f"{seed}\0{label}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") / 2**64
+Ranked = list[Place]
+
+_TROUBLES: Final[Mapping[Standing, tuple[int, Reason]]] = {
+    Standing.DEGRADED: (2, Reason.DEGRADED),
+    Standing.RATE_LIMITED: (3, Reason.RATE_LIMITED),
+    Standing.FALLBACK_ONLY: (4, Reason.FALLBACK_ONLY),
+    Standing.OUTAGE: (5, Reason.OUTAGE),
+    Standing.TRIPPED: (6, Reason.TRIPPED),
+}
+"""By how bad: those that are worse off come later."""
+_COOLING: Final = (7, Reason.COOLING)
+_SLOW: Final = (1, Reason.SLOW)
+
+_EXACTO_PROVIDERS: Final = 4
+_EXACTO_REQUESTS: Final = 100
+_MAD_TO_SIGMA: Final = 1.4826
+_SIGMAS: Final = 1.5
 
 
 def in_callers_order(fitting: Sequence[Endpoint], order: Sequence[str]) -> Ranked:
     """Those that the caller listed, as listed; health has no say."""
-    listed: dict[Endpoint, Reason] = {}
+    listed: dict[Endpoint, None] = {}
     for name in order:
         for endpoint in fitting:
             if name in endpoint.names:
-                listed.setdefault(endpoint, Reason.ORDER)
-    return list(listed.items())
+                listed.setdefault(endpoint)
+    return [Place(endpoint, Reason.ORDER) for endpoint in listed]
 
 
-def ranked(fitting: Sequence[Endpoint], preferences: Preferences, health: HealthSnapshot, seed: str) -> Ranked:
-    """All of them, stable ones first. Takes them cheapest first, as the catalogue keeps them."""
-    rank = _ranking(preferences, health, seed)
-    if not health.behind:
-        return rank(fitting)
-    stable = [one for one in fitting if one.id not in health.behind]
-    behind = [one for one in fitting if one.id in health.behind]
-    return rank(stable) + [(one, Reason(health.behind[one.id])) for one, _ in rank(behind)]
+def ranked(
+    fitting: Sequence[Endpoint],
+    preferences: Preferences,
+    health: HealthSnapshot,
+    seed: str,
+    *,
+    uses_tools: bool = False,
+    first_tier: str = "",
+    sticky: str = "",
+) -> Ranked:
+    """All of them, those in trouble behind the others. Takes them cheapest first, as the catalogue keeps them.
+
+    Args:
+        fitting: of one model, or of several if they are to be ranked together.
+        preferences: of the caller.
+        health: of all endpoints.
+        seed: of the luck.
+        uses_tools: quality goes before price then, unless the caller sorts.
+        first_tier: the service tier whose endpoints go before all others, by throughput.
+        sticky: id of the endpoint that holds the conversation in its cache; goes first unless it is in trouble.
+    """
+    rank = _ranking(preferences, health, seed, uses_tools=uses_tools)
+    if first_tier:
+        rank = _tier_first(rank, first_tier, health)
+    troubles = _troubles(fitting, preferences, health)
+    if not troubles:
+        return _with_sticky(rank(fitting), sticky)
+    groups: dict[tuple[int, Reason], list[Endpoint]] = {}
+    for endpoint in fitting:
+        if endpoint in troubles:
+            groups.setdefault(troubles[endpoint], []).append(endpoint)
+    places = _with_sticky(rank([one for one in fitting if one not in troubles]), sticky)
+    for group in sorted(groups):
+        places += [Place(place.endpoint, group[1]) for place in rank(groups[group])]
+    return places
 
 
-def _ranking(preferences: Preferences, health: HealthSnapshot, seed: str) -> Callable[[Sequence[Endpoint]], Ranked]:
-    if preferences.sort is Sort.THROUGHPUT:
-        return lambda some: _by_speed(some, health.throughput, Reason.THROUGHPUT, most_first=True)
-    if preferences.sort is Sort.LATENCY:
-        return lambda some: _by_speed(some, health.latency_s, Reason.LATENCY, most_first=False)
-    if preferences.sort is Sort.PRICE or preferences.order:
+_Rank = Callable[[Sequence[Endpoint]], Ranked]
+
+
+def _troubles(
+    fitting: Sequence[Endpoint], preferences: Preferences, health: HealthSnapshot
+) -> dict[Endpoint, tuple[int, Reason]]:
+    """Those that go behind, each with how far and why."""
+    troubles: dict[Endpoint, tuple[int, Reason]] = {}
+    behind, cooling = health.behind, health.cooling
+    if behind or cooling:
+        for one in fitting:
+            standing = behind.get(one.id)
+            if standing is not None:
+                troubles[one] = _TROUBLES[standing]
+            elif one.provider.slug in cooling:
+                troubles[one] = _COOLING
+    if preferences.min_throughput is not None or preferences.max_latency is not None:
+        for one in fitting:
+            if one not in troubles and _misses(one.id, preferences, health):
+                troubles[one] = _SLOW
+    return troubles
+
+
+def _misses(endpoint_id: str, preferences: Preferences, health: HealthSnapshot) -> bool:
+    """Whether it is known to miss a cut-off (reference §1.2); one that nothing is known of misses none."""
+    speed, wait = health.throughput.get(endpoint_id), health.latency_s.get(endpoint_id)
+    return (
+        preferences.min_throughput is not None
+        and speed is not None
+        and any(bound is not None and at < bound for bound, at in _pairs(preferences.min_throughput, speed))
+    ) or (
+        preferences.max_latency is not None
+        and wait is not None
+        and any(bound is not None and at > bound for bound, at in _pairs(preferences.max_latency, wait))
+    )
+
+
+def _pairs(bounds: CutOffs, measured: Percentiles) -> tuple[tuple[float | None, float], ...]:
+    return (
+        (bounds.p50, measured.p50),
+        (bounds.p75, measured.p75),
+        (bounds.p90, measured.p90),
+        (bounds.p99, measured.p99),
+    )
+
+
+def _ranking(preferences: Preferences, health: HealthSnapshot, seed: str, *, uses_tools: bool) -> _Rank:
+    sort = preferences.sort
+    if sort is Sort.THROUGHPUT:
+        return lambda some: _by_speed(some, health.throughput, Reason.THROUGHPUT, sign=-1)
+    if sort is Sort.LATENCY:
+        return lambda some: _by_speed(some, health.latency_s, Reason.LATENCY, sign=1)
+    if sort is Sort.PRICE or preferences.order:
         return _by_price
+    if (sort is Sort.EXACTO or uses_tools) and health.throughput:
+        return lambda some: _by_quality(some, health, seed)
     return lambda some: _drawn(some, seed)
 
 
 def _by_price(some: Sequence[Endpoint]) -> Ranked:
-    return [(one, Reason.PRICE) for one in some]
+    return [Place(one, Reason.PRICE) for one in some]
 
 
-def _by_speed(
-    some: Sequence[Endpoint], speeds: Mapping[str, Percentiles], reason: Reason, *, most_first: bool
-) -> Ranked:
-    """The measured ones, best first; the others follow by price."""
-    measured = [one for one in some if one.id in speeds]
-    measured.sort(key=lambda one: speeds[one.id].p50, reverse=most_first)
-    return [(one, reason) for one in measured] + [(one, Reason.PRICE) for one in some if one.id not in speeds]
+def _by_speed(some: Sequence[Endpoint], measured: Mapping[str, Percentiles], reason: Reason, *, sign: int) -> Ranked:
+    """The measured ones by their median, best first; the others follow by price."""
+    known = sorted((one for one in some if one.id in measured), key=lambda one: sign * measured[one.id].p50)
+    return [Place(one, reason) for one in known] + [Place(one, Reason.PRICE) for one in some if one.id not in measured]
+
+
+def _tier_first(rank: _Rank, tier: str, health: HealthSnapshot) -> _Rank:
+    def of_tier_first(some: Sequence[Endpoint]) -> Ranked:
+        of_tier = [one for one in some if one.service_tier == tier]
+        if not of_tier:
+            return rank(some)
+        first = _by_speed(of_tier, health.throughput, Reason.THROUGHPUT, sign=-1)
+        return first + rank([one for one in some if one.service_tier != tier])
+
+    return of_tier_first
+
+
+def _by_quality(some: Sequence[Endpoint], health: HealthSnapshot, seed: str) -> Ranked:
+    """Good ones, those of which too little is known, then those that stand out badly (reference §1.6).
+
+    What is known of quality is speed: an endpoint whose throughput lies far below its peers' is deprioritised.
+    """
+    known = {
+        one: speed.p50
+        for one in some
+        if (speed := health.throughput.get(one.id)) is not None and speed.count >= _EXACTO_REQUESTS
+    }
+    if len({one.provider.slug for one in known}) < _EXACTO_PROVIDERS:
+        return _drawn(some, seed)
+    middle = median(known.values())
+    sigma = _MAD_TO_SIGMA * median(abs(speed - middle) for speed in known.values())
+    floor = middle - _SIGMAS * sigma
+    good = [one for one in some if one in known and known[one] >= floor]
+    unknown = [one for one in some if one not in known]
+    bad = [one for one in some if one in known and known[one] < floor]
+    return (
+        [place._replace(reason=Reason.EXACTO) for place in _drawn(good, seed)]
+        + _drawn(unknown, seed)
+        + [place._replace(reason=Reason.SLOW) for place in _drawn(bad, seed)]
+    )
 
 
 def _drawn(some: Sequence[Endpoint], seed: str) -> Ranked:
@@ -88,9 +222,9 @@ def _drawn(some: Sequence[Endpoint], seed: str) -> Ranked:
         free = [one for one in some if one.is_free]
         if len(free) > 1:
             free.sort(key=lambda one: luck(seed, one.id))
-        return [(one, Reason.FREE) for one in free] + [(one, Reason.PRICE) for one in some if not one.is_free]
+        return [Place(one, Reason.FREE) for one in free] + [Place(one, Reason.PRICE) for one in some if not one.is_free]
     if len(some) == 1:
-        return [(some[0], Reason.PRICE)]
+        return [Place(some[0], Reason.PRICE)]
     left = luck(seed, some[0].model) * sum(one.weight for one in some)
     first = some[-1]
     for one in some:
@@ -98,4 +232,13 @@ def _drawn(some: Sequence[Endpoint], seed: str) -> Ranked:
         if left < 0:
             first = one
             break
-    return [(first, Reason.PRICE)] + [(one, Reason.PRICE) for one in some if one is not first]
+    return [Place(first, Reason.PRICE)] + [Place(one, Reason.PRICE) for one in some if one is not first]
+
+
+def _with_sticky(places: Ranked, endpoint_id: str) -> Ranked:
+    if not endpoint_id:
+        return places
+    for index, place in enumerate(places):
+        if place.endpoint.id == endpoint_id:
+            return [Place(place.endpoint, Reason.STICKY), *places[:index], *places[index + 1 :]]
+    return places

@@ -20,7 +20,9 @@ def as_of(catalogue: Catalogue, now_s: int, *, drops_ended: bool) -> Catalogue:
         if len(endpoints) < len(model.endpoints) or any(
             one is not old for one, old in zip(endpoints, model.endpoints, strict=False)
         ):
-            changed[model.id] = replace(model, endpoints=tuple(endpoints))
+            changed[model.id] = replace(
+                model, endpoints=tuple(endpoints), has_ended=bool(model.endpoints) and not endpoints
+            )
     if not changed:
         return catalogue
     return catalogue.with_models(changed.get(model.id, model) for model in catalogue.models.values())

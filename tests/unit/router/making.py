@@ -9,7 +9,7 @@ from services.router.core.catalogue import Catalogue, Endpoint, Model, Price, Pr
 from services.router.core.health import UNKNOWN_HEALTH, HealthSnapshot
 from services.router.core.loading import load_catalogue
 from services.router.core.plan import Plan, make_plan
-from services.router.core.wishes import NO_PREFERENCES, Features, Preferences
+from services.router.core.wishes import NO_PREFERENCES, Features, Preferences, Wishes
 
 MODEL = "acme/one"
 PLAIN = frozenset({"max_tokens", "temperature"})
@@ -63,14 +63,14 @@ def plan(
     preferences: Preferences = NO_PREFERENCES,
     health: HealthSnapshot = UNKNOWN_HEALTH,
     seed: str = "gen-1",
+    **more: Any,
 ) -> Plan:
-    return make_plan(
-        [MODEL], features or Features(), preferences, catalogue=catalogue(model(endpoints)), health=health, seed=seed
-    )
+    wishes = Wishes((MODEL,), features or Features(), preferences, **more)
+    return make_plan(wishes, catalogue=catalogue(model(endpoints)), health=health, seed=seed)
 
 
 def slugs(made: Plan) -> list[str]:
-    return [one.provider.slug for one, _ in made.attempts]
+    return [one.provider.slug for one, *_ in made.attempts]
 
 
 def dropped(made: Plan) -> Mapping[str, str]:

@@ -9,7 +9,7 @@ from services.router.core.health import UNKNOWN_HEALTH
 from services.router.core.offer import MAX_UPSTREAM_MODELS, UpstreamTerms, offer_providers, offer_upstream
 from services.router.core.plan import Plan, make_plan
 from services.router.core.vocabulary import PARAMETERS
-from services.router.core.wishes import NO_PREFERENCES, Features
+from services.router.core.wishes import Features, Wishes
 from tests.unit.router.making import catalogue, endpoint, model
 
 
@@ -26,9 +26,8 @@ def base() -> Catalogue:
 
 
 def planned(offered: Catalogue, *names: str, features: Features | None = None) -> Plan:
-    return make_plan(
-        names, features or Features(), NO_PREFERENCES, catalogue=offered, health=UNKNOWN_HEALTH, seed="gen-1"
-    )
+    wishes = Wishes(names, features or Features())
+    return make_plan(wishes, catalogue=offered, health=UNKNOWN_HEALTH, seed="gen-1")
 
 
 def ids(offered: Catalogue) -> list[str]:
@@ -46,7 +45,7 @@ def test_only_providers_with_credentials_are_offered_and_other_models_stay_known
 @pytest.mark.parametrize("listed", ["acme/one", "acme/uno", "one-a", "one-b"])
 def test_listed_model_of_the_catalogue_is_offered_at_its_cheapest_price_and_widest_limits(listed: str) -> None:
     offered = offer_upstream(base(), [listed], UpstreamTerms())
-    [(one, _)] = planned(offered, "acme/one").attempts
+    [(one, *_)] = planned(offered, "acme/one").attempts
     assert (one.id, one.provider.slug, one.provider_model_id) == ("upstream/acme/one", "upstream", listed)
     assert one.price.prompt == 200
     assert (one.context_length, one.max_completion_tokens) == (900, 70)
@@ -55,14 +54,14 @@ def test_listed_model_of_the_catalogue_is_offered_at_its_cheapest_price_and_wide
 
 def test_model_listed_under_two_names_is_offered_once_under_the_public_one() -> None:
     offered = offer_upstream(base(), ["one-a", "acme/one", "one-b"], UpstreamTerms())
-    [(one, _)] = planned(offered, "acme/one").attempts
+    [(one, *_)] = planned(offered, "acme/one").attempts
     assert one.provider_model_id == "acme/one"
 
 
 def test_model_of_the_operators_own_is_offered_free_under_both_names() -> None:
     offered = offer_upstream(base(), ["my-llama"], UpstreamTerms(context_length=4096))
     for name in ("upstream/my-llama", "my-llama"):
-        [(one, reason)] = planned(offered, name).attempts
+        [(one, reason, _)] = planned(offered, name).attempts
         assert (one.id, one.model, one.provider_model_id) == (
             "upstream/upstream/my-llama",
             "upstream/my-llama",
@@ -83,8 +82,8 @@ def test_model_of_the_operators_own_takes_tools_images_and_what_else_a_caller_se
 def test_operators_prices_apply_to_own_models_alone() -> None:
     terms = UpstreamTerms(NanoUsdPerMillion(7), NanoUsdPerMillion(9))
     offered = offer_upstream(base(), ["my-llama", "acme/two"], terms)
-    [(own, _)] = planned(offered, "my-llama").attempts
-    [(known, _)] = planned(offered, "acme/two").attempts
+    [(own, *_)] = planned(offered, "my-llama").attempts
+    [(known, *_)] = planned(offered, "acme/two").attempts
     assert (own.price.prompt, own.price.completion, own.is_free) == (7, 9, False)
     assert known.price.prompt == 50
 

@@ -18,7 +18,7 @@ EMBEDS = endpoint("a", serves=frozenset({"embeddings"}))
 
 
 def tags(preferences: Preferences = NO_PREFERENCES) -> list[str]:
-    return [one.tag for one, _ in plan([FLEX, PLAIN, OTHER], None, preferences).attempts]
+    return [one.tag for one, *_ in plan([FLEX, PLAIN, OTHER], None, preferences).attempts]
 
 
 def test_other_tiers_are_planned_only_for_callers_who_name_them() -> None:

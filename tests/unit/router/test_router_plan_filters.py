@@ -135,7 +135,7 @@ OTHER = endpoint("other", 3)
 )
 def test_name_of_provider_matches_its_variants_and_a_full_slug_one_alone(name: str, tags: list[str]) -> None:
     preferences = Preferences(only=frozenset({name}), sort=Sort.PRICE)
-    assert [one.tag for one, _ in plan([EAST, WEST, OTHER], preferences=preferences).attempts] == tags
+    assert [one.tag for one, *_ in plan([EAST, WEST, OTHER], preferences=preferences).attempts] == tags
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ def test_any_request_accounts_for_every_endpoint_once_and_never_plans_an_exclude
             for one in endpoints
         ) or (features.uses_tools or features.uses_response_format)
         return
-    tried = [one for one, _ in made.attempts]
+    tried = [one for one, *_ in made.attempts]
     left_out = [one.endpoint for one in made.dropped]
     assert sorted(one.id for one in tried + left_out) == sorted(one.id for one in endpoints)
     for one in tried:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from libs.errors import AppError, Kind
 from services.router.core.health import UNKNOWN_HEALTH, HealthSnapshot, Percentiles, Standing
 from services.router.core.plan import MAX_MODELS, make_plan
-from services.router.core.wishes import NO_PREFERENCES, Features, Preferences, Sort
+from services.router.core.wishes import NO_PREFERENCES, Features, Preferences, Sort, Wishes
 from tests.unit.router.making import catalogue, endpoint, model, plan, slugs
 
 A, B, C = endpoint("a", 100), endpoint("b", 200), endpoint("c", 300)
@@ -51,7 +51,10 @@ def test_free_endpoints_come_first_in_random_order() -> None:
     assert set(firsts) == {("f", "g"), ("g", "f")}
     assert all(30 <= count <= 70 for count in firsts.values())
     made = plan(endpoints)
-    assert [(one.provider.slug, str(reason)) for one, reason in made.attempts][2:] == [("a", "price"), ("b", "price")]
+    assert [(one.provider.slug, str(reason)) for one, reason, _ in made.attempts][2:] == [
+        ("a", "price"),
+        ("b", "price"),
+    ]
 
 
 @given(st.text(max_size=40))
@@ -102,7 +105,7 @@ def test_endpoints_in_trouble_are_tried_last(preferences: Preferences) -> None:
             seed=f"gen-{number}",
         )
         assert slugs(made)[0] == "c"
-        assert {one.provider.slug: str(reason) for one, reason in made.attempts} == {
+        assert {one.provider.slug: str(reason) for one, reason, _ in made.attempts} == {
             "c": "price",
             "a": "outage",
             "b": "rate_limited",
@@ -111,7 +114,7 @@ def test_endpoints_in_trouble_are_tried_last(preferences: Preferences) -> None:
 
 def test_order_of_the_caller_stands_even_in_an_outage() -> None:
     made = plan([A, B, C], preferences=Preferences(order=("a",)), health=behind(a=Standing.OUTAGE, b=Standing.OUTAGE))
-    assert [(one.provider.slug, str(reason)) for one, reason in made.attempts] == [
+    assert [(one.provider.slug, str(reason)) for one, reason, _ in made.attempts] == [
         ("a", "order"),
         ("c", "price"),
         ("b", "outage"),
@@ -126,8 +129,13 @@ def test_endpoints_that_are_all_in_trouble_are_still_tried() -> None:
 def plan_models(*names: str, preferences: Preferences = NO_PREFERENCES) -> tuple[list[str], str]:
     one = model([A, B], aliases=("acme/uno",))
     two = model([endpoint("x", 1, model="acme/two"), endpoint("a", 2, model="acme/two")], "acme/two")
-    made = make_plan(names, Features(), preferences, catalogue=catalogue(one, two), health=UNKNOWN_HEALTH, seed="gen-1")
-    return [one.id for one, _ in made.attempts], made.strategy
+    made = make_plan(
+        Wishes(tuple(names), Features(), preferences),
+        catalogue=catalogue(one, two),
+        health=UNKNOWN_HEALTH,
+        seed="gen-1",
+    )
+    return [one.id for one, *_ in made.attempts], made.strategy
 
 
 def test_models_are_tried_one_after_another() -> None:

@@ -100,7 +100,6 @@ class RequestFeatures(_message.Message):
     HAS_EXPLICIT_SESSION_FIELD_NUMBER: _builtins.int
     SERVICE_TIER_FIELD_NUMBER: _builtins.int
     USES_JSON_SCHEMA_FIELD_NUMBER: _builtins.int
-    CHOICES_FIELD_NUMBER: _builtins.int
     stream: _builtins.bool
     prompt_tokens_estimate: _builtins.int
     max_tokens: _builtins.int
@@ -117,8 +116,6 @@ class RequestFeatures(_message.Message):
     """default, auto, flex, priority or fast; empty: as `default`."""
     uses_json_schema: _builtins.bool
     """The answer must follow a JSON schema."""
-    choices: _builtins.int
-    """Completions beside the first (`n` above 1), which not every provider makes."""
     @_builtins.property
     def parameters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Parameters the caller set, by their names in the chat dialect."""
@@ -147,11 +144,10 @@ class RequestFeatures(_message.Message):
         has_explicit_session: _builtins.bool = ...,
         service_tier: _builtins.str = ...,
         uses_json_schema: _builtins.bool = ...,
-        choices: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_tokens", b"_max_tokens", "max_tokens", b"max_tokens"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_tokens", b"_max_tokens", "choices", b"choices", "has_explicit_session", b"has_explicit_session", "input_modalities", b"input_modalities", "max_tokens", b"max_tokens", "operation", b"operation", "output_modalities", b"output_modalities", "parameters", b"parameters", "prompt_tokens_estimate", b"prompt_tokens_estimate", "service_tier", b"service_tier", "session_key", b"session_key", "stream", b"stream", "uses_json_schema", b"uses_json_schema", "uses_response_format", b"uses_response_format", "uses_tools", b"uses_tools"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_tokens", b"_max_tokens", "has_explicit_session", b"has_explicit_session", "input_modalities", b"input_modalities", "max_tokens", b"max_tokens", "operation", b"operation", "output_modalities", b"output_modalities", "parameters", b"parameters", "prompt_tokens_estimate", b"prompt_tokens_estimate", "service_tier", b"service_tier", "session_key", b"session_key", "stream", b"stream", "uses_json_schema", b"uses_json_schema", "uses_response_format", b"uses_response_format", "uses_tools", b"uses_tools"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_tokens: _TypeAlias = _typing.Literal["max_tokens"]  # noqa: Y015
     _WhichOneofArgType__max_tokens: _TypeAlias = _typing.Literal["_max_tokens", b"_max_tokens"]  # noqa: Y015
@@ -572,6 +568,7 @@ class Attempt(_message.Message):
     CREDENTIAL_ID_FIELD_NUMBER: _builtins.int
     PROTOCOL_FIELD_NUMBER: _builtins.int
     SERVICE_TIER_FIELD_NUMBER: _builtins.int
+    PRESET_FIELD_NUMBER: _builtins.int
     endpoint_id: _builtins.str
     """`<provider slug>/<model slug>[#<region or variant>]`, unique in the catalogue."""
     provider_slug: _builtins.str
@@ -591,6 +588,8 @@ class Attempt(_message.Message):
     """The wire format, where it is not the provider's usual one."""
     service_tier: _builtins.str
     """flex or priority; empty: the usual one."""
+    preset: _builtins.bytes
+    """Parameters that hold where the caller says nothing: the inside of a JSON object, without braces; empty: none."""
     @_builtins.property
     def price(self) -> _price_pb2.PriceSnapshot: ...
     @_builtins.property
@@ -617,10 +616,11 @@ class Attempt(_message.Message):
         credential_id: _builtins.str = ...,
         protocol: _builtins.str = ...,
         service_tier: _builtins.str = ...,
+        preset: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "price", b"price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_length", b"context_length", "credential_id", b"credential_id", "endpoint_id", b"endpoint_id", "is_byok", b"is_byok", "limits", b"limits", "max_completion_tokens", b"max_completion_tokens", "model", b"model", "price", b"price", "protocol", b"protocol", "provider_model_id", b"provider_model_id", "provider_name", b"provider_name", "provider_slug", b"provider_slug", "reason", b"reason", "service_tier", b"service_tier", "unsupported_parameters", b"unsupported_parameters"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_length", b"context_length", "credential_id", b"credential_id", "endpoint_id", b"endpoint_id", "is_byok", b"is_byok", "limits", b"limits", "max_completion_tokens", b"max_completion_tokens", "model", b"model", "preset", b"preset", "price", b"price", "protocol", b"protocol", "provider_model_id", b"provider_model_id", "provider_name", b"provider_name", "provider_slug", b"provider_slug", "reason", b"reason", "service_tier", b"service_tier", "unsupported_parameters", b"unsupported_parameters"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
