@@ -34,13 +34,17 @@ class Prices(NamedTuple):
 
 
 class Units(NamedTuple):
-    """Totals, and the parts of them that may be priced apart."""
+    """Totals, and the parts of them that may be priced apart.
+
+    `search_units` are searches as providers bill them, each at the price of a request; what is no search is one request.
+    """
 
     prompt_tokens: int
     completion_tokens: int
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
+    search_units: int = 0
 
 
 class Charge(NamedTuple):
@@ -88,7 +92,7 @@ def charge(units: Units, prices: Prices) -> Charge:
     )
     reasoning = prices.completion if prices.reasoning is None else prices.reasoning
     completion = _lines((plain_completion, prices.completion), (units.reasoning_tokens, reasoning))
-    lines = Charge(prompt, completion, cost(1, NanoUsdPerMillion(prices.request)))
+    lines = Charge(prompt, completion, cost(units.search_units or 1, NanoUsdPerMillion(prices.request)))
     if lines.total > MAX_NANO_USD:
         raise ValueError("the amount leaves the range of int64")
     return lines

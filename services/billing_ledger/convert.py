@@ -189,6 +189,7 @@ def _units(usage: TokenUsage) -> Units:
         usage.cache_read_tokens,
         usage.cache_write_tokens,
         usage.reasoning_tokens,
+        usage.search_units,
     )
 
 

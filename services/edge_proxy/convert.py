@@ -12,8 +12,8 @@ from switchyard.provider.v1.provider_pb2 import AttemptLimits, GenerateRequest
 from switchyard.routing.v1 import routing_pb2 as routing
 
 from libs.money import NanoUsdPerMillion, cost
-from services.edge_proxy.core.chat_request import ChatRequest
 from services.edge_proxy.core.preferences import NO_PREFERENCES, Preferences
+from services.edge_proxy.core.request import InferenceRequest
 from services.edge_proxy.generation import Generation
 
 MINIMUM_TOKENS: Final = 16
@@ -31,15 +31,16 @@ _COLLECTION: Final[Mapping[str, "routing.DataCollection.ValueType"]] = {
 }
 
 
-def plan_request(generation_id: str, account_id: str, request: ChatRequest) -> routing.PlanRequest:
+def plan_request(generation_id: str, account_id: str, request: InferenceRequest) -> routing.PlanRequest:
     features = routing.RequestFeatures(
         stream=request.stream,
-        prompt_tokens_estimate=request.prompt_tokens,
+        prompt_tokens_estimate=request.context_tokens,
         max_tokens=request.max_tokens,
         uses_tools=request.uses_tools,
         uses_response_format=request.uses_response_format,
         parameters=request.parameters,
         input_modalities=request.modalities,
+        operation=request.operation,
     )
     message = routing.PlanRequest(
         generation_id=generation_id, account_id=account_id, models=request.models, features=features
@@ -70,9 +71,9 @@ def _preferences(preferences: Preferences) -> routing.ProviderPreferences:
 
 
 def hold_request(
-    generation_id: str, key: Key, request: ChatRequest, plan: routing.PlanResponse, owner: str
+    generation_id: str, key: Key, request: InferenceRequest, plan: routing.PlanResponse, owner: str
 ) -> HoldRequest:
-    """The dearest planned attempt's price × (estimated prompt, `max_tokens` or the endpoint's output limit)."""
+    """The dearest planned attempt's price × (estimated prompt, searches, `max_tokens` or the endpoint's output limit)."""
     prompt_tokens = request.prompt_tokens
     prompt_price = token_price = request_price = tokens = 0
     for attempt in plan.attempts:
@@ -89,7 +90,9 @@ def hold_request(
         if request.max_tokens is None:
             room = max(attempt.context_length - prompt_tokens, 1)
             tokens = max(tokens, min(attempt.max_completion_tokens or room, room))
-    fixed = cost(prompt_tokens, NanoUsdPerMillion(prompt_price)) + cost(1, NanoUsdPerMillion(request_price))
+    fixed = cost(prompt_tokens, NanoUsdPerMillion(prompt_price)) + cost(
+        request.search_units or 1, NanoUsdPerMillion(request_price)
+    )
     asked = request.max_tokens if request.max_tokens is not None else tokens
     wanted = asked * request.choices
     return HoldRequest(
@@ -109,6 +112,7 @@ def hold_request(
 def generate_request(generation: Generation, attempt: routing.Attempt, user_hash: str) -> GenerateRequest:
     limits = attempt.limits
     granted = generation.granted_tokens
+    operation, body = generation.request.put_to(attempt.serves)
     return GenerateRequest(
         generation_id=generation.id,
         provider_slug=attempt.provider_slug,
@@ -117,7 +121,7 @@ def generate_request(generation: Generation, attempt: routing.Attempt, user_hash
         model=attempt.model,
         created_s=generation.created_s,
         stream=generation.request.stream,
-        body=generation.request.body,
+        body=body,
         max_tokens=None if granted is None else max(granted // generation.request.choices, 1),
         unsupported_parameters=attempt.unsupported_parameters,
         limits=AttemptLimits(
@@ -127,6 +131,7 @@ def generate_request(generation: Generation, attempt: routing.Attempt, user_hash
             total_ms=limits.total_ms,
         ),
         user_hash=user_hash,
+        operation=operation,
         protocol=attempt.protocol,
         credential_id=attempt.credential_id,
         service_tier=attempt.service_tier,

@@ -21,8 +21,8 @@ from switchyard.routing.v1.routing_pb2 import Attempt, PlanResponse
 
 from libs.pricing import Prices, Tier
 from services.edge_proxy.core.attempts import FailedAttempt
-from services.edge_proxy.core.chat_request import ChatRequest
 from services.edge_proxy.core.metering import NOTHING, Metered, Source
+from services.edge_proxy.core.request import API_TYPES, InferenceRequest
 from services.edge_proxy.ports import AttemptCall
 
 _SOURCES: dict[Source, "UsageSource.ValueType"] = {
@@ -50,7 +50,7 @@ class Generation:
 
     id: str
     key: Key
-    request: ChatRequest
+    request: InferenceRequest
     caller: CallerFacts
     arrived_ms: int
     arrived_s: float
@@ -118,7 +118,7 @@ def usage_event(
         outcome=outcome,
         http_status=http_status,
         requested_model=request.models[0],
-        api_type="completions",
+        api_type=API_TYPES[request.operation],
         streamed=request.stream,
         strategy=generation.plan.strategy,
         usage=_usage(metered),
@@ -155,6 +155,7 @@ def _usage(metered: Metered) -> TokenUsage:
         cache_read_tokens=units.cache_read_tokens,
         cache_write_tokens=units.cache_write_tokens,
         reasoning_tokens=units.reasoning_tokens,
+        search_units=units.search_units,
     )
 
 

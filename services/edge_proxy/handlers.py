@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Final
 
-from switchyard.common.v1.usage_pb2 import TokenUsage
 from switchyard.events.v1 import usage_recorded_pb2 as events
 from switchyard.keys.v1.keys_pb2 import Key
 from switchyard.provider.v1.provider_pb2 import End, GenerateResponse
@@ -27,9 +26,9 @@ from libs.pricing import Units
 from libs.tokens import TokenCounter
 from services.edge_proxy.convert import generate_request, hold_request, plan_request
 from services.edge_proxy.core.attempts import FailedAttempt, final_error, rejects_the_model
-from services.edge_proxy.core.chat_request import ChatRequest
 from services.edge_proxy.core.error_body import error_event
 from services.edge_proxy.core.metering import Seen, Source, meter
+from services.edge_proxy.core.request import CHAT, InferenceRequest
 from services.edge_proxy.core.tally import Tally, count_reply
 from services.edge_proxy.core.usage_json import usage_json
 from services.edge_proxy.generation import CallerFacts, Generation, prices_of, usage_event
@@ -75,7 +74,7 @@ class Generations:
         self._owner = owner
         self._spawn = spawn
 
-    def new(self, key: Key, request: ChatRequest, caller: CallerFacts) -> Generation:
+    def new(self, key: Key, request: InferenceRequest, caller: CallerFacts) -> Generation:
         now_ms = self._clock.now_ms()
         return Generation(generation_id(now_ms), key, request, caller, now_ms, self._clock.monotonic_s())
 
@@ -134,10 +133,11 @@ class Generations:
             self._spawn(self._record_cancelled(generation, None))
             raise
         self._succeeded(generation, attempt, end)
-        counted = 0 if end.HasField("usage") else count_reply(reply, self._counter)
+        is_counted = generation.request.completes and not end.HasField("usage")
+        counted = count_reply(reply, self._counter) if is_counted else 0
         self._meter(generation, attempt, end, reply_bytes=len(reply), counted=counted)
         await self._record(generation, events.OUTCOME_COMPLETED, 200)
-        usage = usage_json(generation.metered, is_byok=attempt.is_byok)
+        usage = usage_json(generation.metered, generation.request.operation, is_byok=attempt.is_byok)
         return b"".join((reply[:-1], b',"usage":', usage, b"}"))
 
     async def _stream(self, generation: Generation, sink: Sink) -> None:
@@ -223,7 +223,7 @@ class Generations:
     def _last_events(self, generation: Generation, attempt: Attempt, end: End) -> bytes:
         """The usage chunk and `[DONE]`."""
         head = self._chunk_head(generation, attempt, end)
-        return b"".join((head, usage_json(generation.metered, is_byok=attempt.is_byok), b"}\n\n", DONE))
+        return b"".join((head, usage_json(generation.metered, CHAT, is_byok=attempt.is_byok), b"}\n\n", DONE))
 
     def _chunk_head(self, generation: Generation, attempt: Attempt, end: End) -> bytes:
         return (
@@ -245,16 +245,15 @@ class Generations:
 
     def _meter(self, generation: Generation, attempt: Attempt, end: End, *, reply_bytes: int, counted: int) -> None:
         request = generation.request
-        if end.HasField("usage"):
-            units, source = _units(end.usage), Source.PROVIDER
-        else:
-            units, source = Units(request.prompt_tokens, counted), Source.COUNTED
+        units, source = _units(request, attempt, end, counted)
         seen = Seen(
-            prompt_bytes=len(request.body),
+            prompt_bytes=len(request.body) if request.prompt_bytes is None else request.prompt_bytes,
             reply_bytes=reply_bytes,
             text_only=request.text_only,
             max_tokens=generation.max_tokens,
             finish_reason=end.finish_reason,
+            completes=request.completes,
+            search_units=request.search_units,
         )
         generation.end = end
         generation.metered = meter(units, source, prices_of(attempt), seen)
@@ -357,14 +356,14 @@ class Generations:
         return round((self._clock.monotonic_s() - generation.arrived_s) * 1000)
 
 
-def _units(usage: TokenUsage) -> Units:
-    return Units(
-        usage.prompt_tokens,
-        usage.completion_tokens,
-        usage.cache_read_tokens,
-        usage.cache_write_tokens,
-        usage.reasoning_tokens,
-    )
+def _units(request: InferenceRequest, attempt: Attempt, end: End, counted: int) -> tuple[Units, Source]:
+    """The provider's figures, else our own; searches that it does not count are counted here."""
+    usage = end.usage
+    searches = usage.search_units or request.search_units
+    if end.HasField("usage") and (usage.prompt_tokens or request.completes or not attempt.price.prompt):
+        parts = usage.cache_read_tokens, usage.cache_write_tokens, usage.reasoning_tokens
+        return Units(usage.prompt_tokens, usage.completion_tokens, *parts, searches), Source.PROVIDER
+    return Units(request.prompt_tokens, counted, search_units=searches), Source.COUNTED
 
 
 def _quoted(text: str) -> str:

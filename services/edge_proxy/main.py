@@ -36,7 +36,8 @@ from services.edge_proxy.http.account import AccountRoutes
 from services.edge_proxy.http.app import HttpServer, build_application
 from services.edge_proxy.http.body import BodyLimits
 from services.edge_proxy.http.catalogue import CatalogueRoutes
-from services.edge_proxy.http.chat import ChatRoute
+from services.edge_proxy.http.dialects import DIALECTS
+from services.edge_proxy.http.inference import InferenceRoute
 from services.edge_proxy.ports import Ledger
 from services.edge_proxy.settings import HttpSettings, Settings
 from services.edge_proxy.usage_log import SpooledUsageLog
@@ -128,7 +129,10 @@ def build(
     )
     limits = BodyLimits(http.body_max_bytes, http.body_idle_limit_s, http.body_limit_s)
     app = build_application(
-        chat=ChatRoute(authenticator, generations, counter, limits, http.keep_alive_comment_s),
+        inference={
+            path: InferenceRoute(dialect, authenticator, generations, counter, limits, http.keep_alive_comment_s)
+            for path, dialect in DIALECTS.items()
+        },
         catalogue=CatalogueRoutes(authenticator, router, clock),
         account=AccountRoutes(authenticator, ledger, AnalyticsClient(channels.analytics)),
         metrics=metrics,

@@ -18,7 +18,7 @@ from services.router.core.health import verdict_of
 from services.router.core.listing import TEXT, ModelFilter
 from services.router.core.plan import Dropped, Plan
 from services.router.core.ranking import Place, Reason
-from services.router.core.vocabulary import CHAT, PARAMETERS
+from services.router.core.vocabulary import CHAT, PARAMETERS, SERVES_CHAT
 from services.router.core.wishes import (
     NO_OPTIONS,
     NO_POLICY,
@@ -217,6 +217,7 @@ class PlanMessages:
             protocol="" if endpoint.protocol == endpoint.provider.protocol else endpoint.protocol,
             service_tier=endpoint.service_tier,
             preset=endpoint.preset,
+            serves=() if endpoint.serves == SERVES_CHAT else sorted(endpoint.serves),
         )
 
 

@@ -16,7 +16,8 @@ from services.edge_proxy.http.account import AccountRoutes
 from services.edge_proxy.http.app import HttpServer, build_application
 from services.edge_proxy.http.body import BodyLimits
 from services.edge_proxy.http.catalogue import CatalogueRoutes
-from services.edge_proxy.http.chat import ChatRoute
+from services.edge_proxy.http.dialects import DIALECTS
+from services.edge_proxy.http.inference import InferenceRoute
 from tests.testkit.edge_proxy import Edge, account_key, chat_body
 
 KEY = "sk-sy-v1-ordinary"
@@ -119,7 +120,10 @@ async def open_door(counter: TokenCounter, limits: Limits | None = None) -> Asyn
         return None
 
     app = build_application(
-        chat=ChatRoute(authenticator, edge.generations, counter, limits.body, limits.keep_alive_s),
+        inference={
+            path: InferenceRoute(dialect, authenticator, edge.generations, counter, limits.body, limits.keep_alive_s)
+            for path, dialect in DIALECTS.items()
+        },
         catalogue=CatalogueRoutes(authenticator, edge.router, edge.clock),
         account=AccountRoutes(authenticator, edge.ledger, edge.analytics),
         metrics=edge.metrics,

@@ -4,21 +4,27 @@ Owns which fields are documented, their types and ranges (reference api-facts §
 provider adapter gets the caller's bytes. Invariant: unknown fields are ignored here and passed on.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
-import orjson
-
-from libs.errors import AppError, Kind
 from libs.tokens import TokenCounter
 from services.edge_proxy.core import fields
+from services.edge_proxy.core.body_fields import (
+    MAX_TOKENS_BOUND,
+    check_logit_bias,
+    check_metadata,
+    check_stop,
+    encoded,
+    load_object,
+    read_models,
+    read_provider,
+    read_session,
+    read_trace,
+    read_user,
+)
 from services.edge_proxy.core.fields import Json, Object, invalid
 from services.edge_proxy.core.messages import MessageFacts, read_messages
-from services.edge_proxy.core.preferences import NO_PREFERENCES, Preferences, read_preferences
+from services.edge_proxy.core.request import InferenceRequest
 
-MAX_MODELS: Final = 32
-MAX_MODEL_NAME: Final = 256
-MAX_TOKENS_BOUND: Final = 100_000_000
 MEDIA_PART_TOKENS: Final = 1_500
 """What one image, audio or file part is taken to cost in prompt tokens until the provider says better."""
 _TOKENS_PER_MESSAGE: Final = 3
@@ -61,50 +67,20 @@ PARAMETERS: Final = frozenset(
 """The names that `supported_parameters` of endpoints may hold (reference api-facts §4)."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
-    """A checked request.
-
-    Attributes:
-        body: the caller's JSON, as it came.
-        models: to be tried in this order; at least one.
-        max_tokens: the caller's limit per choice, None when there is none.
-        choices: how many answers are asked for (`n`).
-        prompt_tokens: estimate for holds; exact for text under o200k_base (libs/tokens), rough for media parts.
-    """
-
-    body: bytes
-    models: tuple[str, ...]
-    stream: bool
-    max_tokens: int | None
-    choices: int
-    prompt_tokens: int
-    parameters: tuple[str, ...]
-    uses_tools: bool
-    uses_response_format: bool
-    modalities: tuple[str, ...]
-    preferences: Preferences
-    user: str
-    session_id: str
-    trace_json: bytes
-    text_only: bool
-
-
-def parse_chat_request(body: bytes, counter: TokenCounter) -> ChatRequest:
+def parse_chat_request(body: bytes, counter: TokenCounter) -> InferenceRequest:
     """Checks a body.
 
     Raises:
         AppError: 400 that names the field, or says where the JSON breaks.
     """
-    source = _load(body)
-    models = _read_models(source)
+    source = load_object(body)
+    models = read_models(source)
     facts = read_messages(source)
     _check_parameters(source)
     tools = fields.items(source, "tools", max_items=4096)
     response_format = fields.mapping(source, "response_format")
     choices = source.get("n") or 1
-    modalities = tuple(sorted(facts.modalities))
-    return ChatRequest(
+    return InferenceRequest(
         body=body,
         models=models,
         stream=fields.flag(source, "stream") or False,
@@ -114,32 +90,12 @@ def parse_chat_request(body: bytes, counter: TokenCounter) -> ChatRequest:
         parameters=tuple(name for name in source if name in PARAMETERS and source[name] is not None),
         uses_tools=bool(tools),
         uses_response_format=response_format is not None and response_format.get("type") != "text",
-        modalities=modalities,
-        preferences=NO_PREFERENCES if source.get("provider") is None else read_preferences(source),
-        user=fields.text(source, "user", max_length=1024) or "",
-        session_id=fields.text(source, "session_id", max_length=256) or "",
-        trace_json=_read_trace(source),
-        text_only=not modalities,
+        modalities=tuple(sorted(facts.modalities)),
+        preferences=read_provider(source),
+        user=read_user(source),
+        session_id=read_session(source),
+        trace_json=read_trace(source),
     )
-
-
-def _load(body: bytes) -> Object:
-    try:
-        source = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise AppError(Kind.INVALID, "INVALID_JSON", f"The request body is not valid JSON: {error}") from None
-    if not isinstance(source, dict):
-        raise AppError(Kind.INVALID, "INVALID_JSON", "The request body must be a JSON object")
-    return source
-
-
-def _read_models(source: Object) -> tuple[str, ...]:
-    first = fields.text(source, "model", max_length=MAX_MODEL_NAME)
-    others = fields.texts(source, "models", max_items=MAX_MODELS, max_length=MAX_MODEL_NAME) or []
-    models = tuple(dict.fromkeys(([first] if first else []) + [name for name in others if name]))
-    if not models:
-        raise invalid("model", "is required (or give `models`)")
-    return models
 
 
 def _check_parameters(source: Object) -> None:
@@ -156,9 +112,10 @@ def _check_parameters(source: Object) -> None:
         if name in source:
             fields.mapping(source, name)
     _check_choices(source)
-    _check_stop(source)
+    check_stop(source)
     _check_tools(source)
-    _check_maps(source)
+    check_logit_bias(source)
+    check_metadata(source)
 
 
 def _check_choices(source: Object) -> None:
@@ -175,14 +132,6 @@ def _check_choices(source: Object) -> None:
     if effort is not None and other is not None and effort != other:
         raise invalid("reasoning_effort", "differs from reasoning.effort")
     fields.whole(reasoning, "max_tokens", 1, MAX_TOKENS_BOUND, path="reasoning.")
-
-
-def _check_stop(source: Object) -> None:
-    stop = source.get("stop")
-    if stop is None or isinstance(stop, str):
-        return
-    if not isinstance(stop, list) or len(stop) > 4 or not all(isinstance(item, str) for item in stop):
-        raise invalid("stop", "must be a string or an array of at most 4 strings")
 
 
 def _check_tools(source: Object) -> None:
@@ -205,20 +154,6 @@ def _check_tools(source: Object) -> None:
         raise invalid("response_format.type", "must be a string")
 
 
-def _check_maps(source: Object) -> None:
-    bias = source.get("logit_bias") or {}
-    for name in bias:
-        fields.number(bias, name, -100, 100, path="logit_bias.")
-    metadata = fields.mapping(source, "metadata") or {}
-    if len(metadata) > 16:
-        raise invalid("metadata", "must have at most 16 pairs")
-    for name, value in metadata.items():
-        if len(name) > 64 or not isinstance(value, str) or len(value) > 512:
-            raise invalid(
-                f"metadata.{name[:64]}", "must be a string of at most 512 characters under a name of at most 64"
-            )
-
-
 def _max_tokens(source: Object) -> int | None:
     value = source.get("max_completion_tokens")
     if value is None:
@@ -234,25 +169,7 @@ def _estimate(
     total = _TOKENS_PRIMING + _TOKENS_PER_MESSAGE * facts.messages + MEDIA_PART_TOKENS * facts.media_parts
     total += sum(count(text) for text in facts.texts)
     if tools:
-        total += count(_encoded("tools", tools).decode())
+        total += count(encoded("tools", tools).decode())
     if response_format is not None and "json_schema" in response_format:
-        total += count(_encoded("response_format", response_format["json_schema"]).decode())
+        total += count(encoded("response_format", response_format["json_schema"]).decode())
     return total
-
-
-def _encoded(field: str, value: Json) -> bytes:
-    """Reading takes deeper nesting than writing does."""
-    try:
-        return orjson.dumps(value)
-    except orjson.JSONEncodeError:
-        raise invalid(field, "is nested too deeply") from None
-
-
-def _read_trace(source: Object) -> bytes:
-    trace = fields.mapping(source, "trace")
-    if not trace:
-        return b""
-    encoded = _encoded("trace", trace)
-    if len(encoded) > 8192:
-        raise invalid("trace", "must be at most 8 KiB of JSON")
-    return encoded

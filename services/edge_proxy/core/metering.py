@@ -1,6 +1,6 @@
 """What a generation is charged: the provider's figures or our own count, checked against what was seen.
 
-Owns zero-completion insurance, the review of absurd usage, and the local count. `libs.pricing` owns the arithmetic.
+Owns zero-completion insurance (where text is asked for), the review of absurd usage, and the local count. `libs.pricing` owns the arithmetic.
 Invariant: nothing absurd and nothing empty is ever charged.
 """
 
@@ -14,6 +14,9 @@ PROMPT_SLACK_TOKENS = 4_096
 OUTPUT_SLACK_TOKENS = 16
 """Providers may overshoot `max_tokens` by a stop token or so."""
 
+SEARCH_SLACK = 8
+"""How many times more searches a provider may count than we do: it may cut documents into smaller pieces."""
+
 
 class Source(Enum):
     PROVIDER = "provider"
@@ -23,13 +26,20 @@ class Source(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What this process itself saw of the generation."""
+    """What this process itself saw of the generation.
+
+    Attributes:
+        completes: text was asked for, so that none of it is an empty completion.
+        search_units: as estimated from the request; 0: it was no search.
+    """
 
     prompt_bytes: int
     reply_bytes: int
     text_only: bool
     max_tokens: int | None
     finish_reason: str
+    completes: bool = True
+    search_units: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +59,7 @@ def meter(units: Units, source: Source, prices: Prices, seen: Seen) -> Metered:
         lines = charge(units, prices)
     except ValueError:
         return Metered(units, source, FREE, "token_counts_contradict")
-    if is_zero_completion(units, seen.finish_reason):
+    if seen.completes and is_zero_completion(units, seen.finish_reason):
         return Metered(units, source, FREE)
     reason = absurdity(units, seen) if source is Source.PROVIDER else ""
     return Metered(units, source, FREE, reason) if reason else Metered(units, source, lines)
@@ -69,4 +79,6 @@ def absurdity(units: Units, seen: Seen) -> str:
         return "completion_tokens_exceed_max_tokens"
     if seen.text_only and units.prompt_tokens > seen.prompt_bytes + PROMPT_SLACK_TOKENS:
         return "prompt_tokens_exceed_bytes"
+    if units.search_units > SEARCH_SLACK * seen.search_units:
+        return "search_units_exceed_documents"
     return ""

@@ -6,7 +6,7 @@ common envelope or a closed connection, and the log one line.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from aiohttp import web
@@ -21,8 +21,8 @@ from libs.ops import ReadinessCheck, ops_routes
 from libs.traceparent import TRACEPARENT, context_of, new_span_context, parse_traceparent
 from services.edge_proxy.http.account import AccountRoutes
 from services.edge_proxy.http.catalogue import CatalogueRoutes
-from services.edge_proxy.http.chat import ChatRoute
 from services.edge_proxy.http.connection import Connection
+from services.edge_proxy.http.inference import InferenceRoute
 from services.edge_proxy.http.replies import GENERATION_ID, error_reply
 from services.edge_proxy.ports import ClientGoneError
 
@@ -39,7 +39,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def build_application(
     *,
-    chat: ChatRoute,
+    inference: Mapping[str, InferenceRoute],
     catalogue: CatalogueRoutes,
     account: AccountRoutes,
     metrics: Metrics,
@@ -51,7 +51,7 @@ def build_application(
     app = web.Application(middlewares=[web.middleware(requests)])
     app.add_routes(
         [
-            web.post(f"{PREFIX}/chat/completions", chat.post),
+            *(web.post(f"{PREFIX}/{path}", route.post) for path, route in inference.items()),
             web.get(f"{PREFIX}/models", catalogue.models),
             web.get(f"{PREFIX}/models/count", catalogue.count),
             web.get(f"{PREFIX}/models/user", catalogue.user_models),

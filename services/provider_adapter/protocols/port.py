@@ -7,12 +7,15 @@ and sockets belong to the caller.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from services.provider_adapter.protocols.attachments import Attachment
 from services.provider_adapter.protocols.failures import Failure
 
 CHAT = "chat"
+COMPLETIONS = "completions"
+EMBEDDINGS = "embeddings"
+RERANK = "rerank"
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -76,6 +79,7 @@ class Prepared(NamedTuple):
     Attributes:
         answer_tool: the name of a tool whose input is the answer, where a format has no other way to structured output.
         headers: of this request alone, beside those that every request to the host carries.
+        asked: what reading the reply takes of the request, in the protocol's own terms.
     """
 
     path: str
@@ -83,6 +87,7 @@ class Prepared(NamedTuple):
     hide_reasoning: bool = False
     answer_tool: str = ""
     headers: Mapping[str, str] = _NO_HEADERS
+    asked: Any = None
 
 
 class Usage(NamedTuple):
@@ -97,6 +102,7 @@ class Usage(NamedTuple):
     completion_audio_tokens: int = 0
     prompt_image_tokens: int = 0
     completion_image_tokens: int = 0
+    search_units: int = 0
 
 
 class ReplyFacts:
@@ -170,7 +176,8 @@ class WireProtocol(Protocol):
     def decoder(self, attempt: Attempt, prepared: Prepared) -> StreamDecoder: ...
 
     def whole(self, attempt: Attempt, prepared: Prepared, body: bytes) -> tuple[bytes, ReplyFacts]:
-        """A reply that did not stream, as one JSON object in the dialect of the operation's route, without `usage`.
+        """A reply that did not stream, as one JSON object without `usage`: in the chat dialect for chat and completions,
+        in that of their routes for embeddings and rerank (reference api-facts §3.5).
 
         Raises:
             ProviderFailedError: the body is no reply.

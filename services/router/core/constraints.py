@@ -7,6 +7,7 @@ not rank. Invariant: each rule looks at one endpoint alone, so another hard cons
 from enum import StrEnum
 
 from services.router.core.catalogue import Endpoint, Price
+from services.router.core.vocabulary import CHAT, COMPLETIONS
 from services.router.core.wishes import NO_POLICY, NO_PREFERENCES, Features, Policy, Preferences
 
 
@@ -49,7 +50,7 @@ def dropped_by(  # noqa: PLR0911 (one return per rule)
     endpoint: Endpoint, features: Features, preferences: Preferences, policy: Policy = NO_POLICY
 ) -> Constraint | None:
     """The first hard rule that forbids this endpoint, or None."""
-    if features.operation not in endpoint.serves:
+    if features.operation not in endpoint.serves and not _chats_instead(endpoint, features):
         return Constraint.OPERATION
     if policy is not NO_POLICY:
         constraint = _dropped_by_policy(endpoint, policy)
@@ -91,6 +92,11 @@ def _dropped_by_policy(endpoint: Endpoint, policy: Policy) -> Constraint | None:
     if policy.zero_data_retention and not endpoint.provider.zero_data_retention:
         return Constraint.ZERO_DATA_RETENTION
     return None
+
+
+def _chats_instead(endpoint: Endpoint, features: Features) -> bool:
+    """A prompt to complete can be put to a model that chats (reference §0, `/completions`)."""
+    return features.operation == COMPLETIONS and CHAT in endpoint.serves
 
 
 def _is_asked_for(endpoint: Endpoint, preferences: Preferences) -> bool:

@@ -80,6 +80,7 @@ OPERATION_OF_KIND: Mapping[str, str] = {
 }
 """What may be asked of a model of each kind."""
 CHAT = "chat"
+COMPLETIONS = "completions"
 SERVES_CHAT = frozenset({CHAT})
 CALLABLE_KINDS = frozenset({"lab", "cloud", "inference", "private"})
 PROVIDER_KINDS = CALLABLE_KINDS | {"aggregator", "subscription", "local"}

@@ -10,15 +10,16 @@ from hypothesis import strategies as st
 
 from libs.errors import AppError, Kind
 from libs.tokens import TokenCounter
-from services.edge_proxy.core.chat_request import MEDIA_PART_TOKENS, ChatRequest, parse_chat_request
+from services.edge_proxy.core.chat_request import MEDIA_PART_TOKENS, parse_chat_request
 from services.edge_proxy.core.preferences import NO_PREFERENCES
+from services.edge_proxy.core.request import InferenceRequest
 from tests.testkit.edge_proxy import MODEL, chat_body
 
 COUNTER = TokenCounter()
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}
 
 
-def parse(**changes: Any) -> ChatRequest:
+def parse(**changes: Any) -> InferenceRequest:
     return parse_chat_request(chat_body(**changes), COUNTER)
 
 

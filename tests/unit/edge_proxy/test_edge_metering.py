@@ -1,5 +1,7 @@
 """What is charged, and what never is (DESIGN §4.4, §8)."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,6 +43,20 @@ def test_empty_and_failed_completions_are_free_and_answers_are_not(
     assert (metered.charge.total > 0) is charged
     assert metered.units == Units(10, completion)
     assert metered.review_reason == ""
+
+
+def test_what_completes_nothing_is_charged_without_a_completion() -> None:
+    what = replace(seen(finish_reason=""), completes=False)
+    metered = meter(Units(10, 0), Source.PROVIDER, PRICES, what)
+    assert (metered.charge.total, metered.review_reason) == (metered.charge.prompt, "")
+    assert metered.charge.total > 0
+
+
+@pytest.mark.parametrize(("counted", "reason"), [(1, ""), (16, ""), (17, "search_units_exceed_documents")])
+def test_many_more_searches_than_documents_make_go_to_review(counted: int, reason: str) -> None:
+    what = replace(seen(finish_reason=""), completes=False, search_units=2)
+    metered = meter(Units(10, 0, search_units=counted), Source.PROVIDER, PRICES, what)
+    assert metered.review_reason == reason
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ tokens = st.integers(0, 10**12)
 amounts = st.integers(0, 2**60).map(NanoUsd)
 metered_values = st.builds(
     Metered,
-    st.builds(Units, tokens, tokens, tokens, tokens, tokens),
+    st.builds(Units, tokens, tokens, tokens, tokens, tokens, tokens),
     st.just(Source.PROVIDER),
     st.builds(Charge, amounts, amounts, amounts),
 )
@@ -35,6 +35,21 @@ def test_usage_is_valid_json_with_exact_decimals(metered: Metered, is_byok: bool
     assert usage["completion_tokens_details"]["reasoning_tokens"] == metered.units.reasoning_tokens
     assert usage["is_byok"] is is_byok
     assert b"e" not in text.partition(b'"cost":')[2].partition(b",")[0]
+
+
+@given(metered_values, st.booleans())
+def test_usage_of_embeddings_and_rerank_counts_what_they_have(metered: Metered, is_byok: bool) -> None:
+    units = metered.units
+    embeddings = json.loads(usage_json(metered, "embeddings", is_byok=is_byok), parse_float=Decimal, parse_int=Decimal)
+    rerank = json.loads(usage_json(metered, "rerank", is_byok=is_byok), parse_float=Decimal, parse_int=Decimal)
+    assert embeddings["prompt_tokens"] == units.prompt_tokens
+    assert rerank["search_units"] == units.search_units
+    for usage in embeddings, rerank:
+        assert usage["total_tokens"] == units.prompt_tokens + units.completion_tokens
+        assert usage["cost"] == Decimal(metered.charge.total) / 10**9
+        assert usage["is_byok"] is is_byok
+        assert "upstream_inference_cost" in usage["cost_details"]
+        assert "completion_tokens" not in usage
 
 
 @given(st.lists(metered_values, max_size=10))

@@ -75,6 +75,14 @@ def test_price_that_a_tier_does_not_name_stays_and_the_last_tier_that_holds_coun
     assert charge(Units(250, 1), prices).completion == 5
 
 
+@given(some_units(), st.integers(1, 10**6), price)
+def test_every_search_is_charged_at_the_price_of_a_request(units: Units, searches: int, request: int) -> None:
+    """As one line, rounded once; what is no search is one request."""
+    prices = Prices(0, 0, request)
+    assert charge(units._replace(search_units=searches), prices).total == cost(searches, NanoUsdPerMillion(request))
+    assert charge(units, prices) == charge(units._replace(search_units=1), prices)
+
+
 def test_free_prices_cost_nothing() -> None:
     assert charge(Units(10, 10, 1, 1, 1), Prices(0, 0)) == FREE
 
@@ -83,7 +91,7 @@ def test_free_prices_cost_nothing() -> None:
     "units",
     [
         Units(10, 5, 6, 5), Units(10, 5, 0, 11), Units(10, 5, reasoning_tokens=6), Units(-1, 5), Units(10, -1),
-        Units(10, 5, -1), Units(10, 5, 0, -1), Units(10, 5, reasoning_tokens=-1), Units(2**62, 2**62),
+        Units(10, 5, -1), Units(10, 5, 0, -1), Units(10, 5, search_units=-1), Units(10, 5, reasoning_tokens=-1), Units(2**62, 2**62),
     ],
 )  # fmt: skip
 def test_counts_that_contradict_each_other_are_errors(units: Units) -> None:

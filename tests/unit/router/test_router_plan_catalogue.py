@@ -41,6 +41,19 @@ def test_model_that_does_something_else_is_refused_as_the_wrong_endpoint() -> No
     assert slugs(plan([EMBEDS], Features(operation="embeddings"))) == ["a"]
 
 
+def test_prompt_is_completed_by_models_that_complete_and_by_models_that_chat() -> None:
+    native = endpoint("n", 50, serves=frozenset({"completions"}))
+    made = plan([native, PLAIN, EMBEDS], Features(operation="completions"), Preferences(sort=Sort.PRICE))
+    assert slugs(made) == ["n", "a"]
+    offer = catalogue(model([native, PLAIN, EMBEDS]))
+    attempts = PlanMessages(pb.TimeLimits()).plan_to_proto(made, offer).attempts
+    assert [list(one.serves) for one in attempts] == [["completions"], []]
+    with pytest.raises(AppError) as caught:
+        plan([EMBEDS], Features(operation="completions"))
+    assert caught.value.metadata["availability"] == "wrong_endpoint"
+    assert slugs(plan([native, PLAIN])) == ["a"]
+
+
 def test_request_that_names_no_operation_is_a_chat() -> None:
     assert features_from_proto(pb.RequestFeatures()).operation == "chat"
     assert features_from_proto(pb.RequestFeatures(operation="rerank")).operation == "rerank"

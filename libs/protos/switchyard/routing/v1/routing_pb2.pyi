@@ -569,6 +569,7 @@ class Attempt(_message.Message):
     PROTOCOL_FIELD_NUMBER: _builtins.int
     SERVICE_TIER_FIELD_NUMBER: _builtins.int
     PRESET_FIELD_NUMBER: _builtins.int
+    SERVES_FIELD_NUMBER: _builtins.int
     endpoint_id: _builtins.str
     """`<provider slug>/<model slug>[#<region or variant>]`, unique in the catalogue."""
     provider_slug: _builtins.str
@@ -598,6 +599,10 @@ class Attempt(_message.Message):
 
     @_builtins.property
     def limits(self) -> Global___TimeLimits: ...
+    @_builtins.property
+    def serves(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the endpoint can be asked for; empty: what the request asked for."""
+
     def __init__(
         self,
         *,
@@ -617,10 +622,11 @@ class Attempt(_message.Message):
         protocol: _builtins.str = ...,
         service_tier: _builtins.str = ...,
         preset: _builtins.bytes = ...,
+        serves: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "price", b"price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_length", b"context_length", "credential_id", b"credential_id", "endpoint_id", b"endpoint_id", "is_byok", b"is_byok", "limits", b"limits", "max_completion_tokens", b"max_completion_tokens", "model", b"model", "preset", b"preset", "price", b"price", "protocol", b"protocol", "provider_model_id", b"provider_model_id", "provider_name", b"provider_name", "provider_slug", b"provider_slug", "reason", b"reason", "service_tier", b"service_tier", "unsupported_parameters", b"unsupported_parameters"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context_length", b"context_length", "credential_id", b"credential_id", "endpoint_id", b"endpoint_id", "is_byok", b"is_byok", "limits", b"limits", "max_completion_tokens", b"max_completion_tokens", "model", b"model", "preset", b"preset", "price", b"price", "protocol", b"protocol", "provider_model_id", b"provider_model_id", "provider_name", b"provider_name", "provider_slug", b"provider_slug", "reason", b"reason", "serves", b"serves", "service_tier", b"service_tier", "unsupported_parameters", b"unsupported_parameters"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,6 +1,6 @@
-"""`POST /api/v1/chat/completions`: from HTTP to a generation and back.
+"""`POST` of every inference route: from HTTP to a generation and back.
 
-Owns this route's HTTP. Does not know how a generation runs. Invariant: every reply to a request that could be read
+Owns these routes' HTTP; what differs between them is their dialect. Does not know how a generation runs. Invariant: every reply to a request that could be read
 carries its generation id.
 """
 
@@ -10,25 +10,33 @@ from libs.errors import AppError, Kind
 from libs.tokens import TokenCounter
 from libs.traceparent import current_traceparent
 from services.edge_proxy.authentication import Authenticator, require_inference
-from services.edge_proxy.core.chat_request import parse_chat_request
 from services.edge_proxy.core.error_body import error_event
 from services.edge_proxy.generation import CallerFacts, Generation
 from services.edge_proxy.handlers import Generations
 from services.edge_proxy.http.body import BodyLimits, read_body
+from services.edge_proxy.http.dialects import Dialect
 from services.edge_proxy.http.replies import error_reply, json_reply
 from services.edge_proxy.http.sse import EventStream
 from services.edge_proxy.ports import ClientGoneError
 
 
-class ChatRoute:
+class InferenceRoute:
+    """One route.
+
+    Args:
+        dialect: how its requests are read and its replies are written.
+    """
+
     def __init__(
         self,
+        dialect: Dialect,
         authenticator: Authenticator,
         generations: Generations,
         counter: TokenCounter,
         limits: BodyLimits,
         keep_alive_s: float,
     ) -> None:
+        self._dialect = dialect
         self._authenticator = authenticator
         self._generations = generations
         self._counter = counter
@@ -39,26 +47,27 @@ class ChatRoute:
         key = await self._authenticator.key_of(request.headers.get("Authorization"))
         require_inference(key)
         body = await read_body(request, self._limits)
-        chat = parse_chat_request(body, self._counter)
-        generation = self._generations.new(key, chat, caller_facts(request))
+        asked = self._dialect.parse(body, self._counter)
+        generation = self._generations.new(key, asked, caller_facts(request))
         try:
             await self._generations.admit(generation)
-            if chat.stream:
+            if asked.stream:
                 return await self._stream(request, generation)
             reply = await self._generations.complete(generation)
         except AppError as error:
             return error_reply(error, generation_id=generation.id)
-        return json_reply(reply, generation_id=generation.id)
+        return json_reply(self._dialect.whole(asked, reply), generation_id=generation.id)
 
     async def _stream(self, request: web.Request, generation: Generation) -> web.StreamResponse:
         stream = EventStream(request, generation.id, self._keep_alive_s)
+        sink = self._dialect.sink(generation.request, stream)
         try:
-            await self._generations.stream(generation, stream)
+            await self._generations.stream(generation, sink)
             return await stream.end()
         except AppError as error:
             if not stream.started:
                 raise
-            await stream.write(_late_error(generation, error))
+            await sink.write(_late_error(generation, error))
             return await stream.end()
         except ClientGoneError:
             raise ConnectionResetError("the caller left") from None
