@@ -5,6 +5,8 @@ any provider's parts. Invariant: user and assistant turns alternate; the results
 of them.
 """
 
+import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -13,6 +15,7 @@ import orjson
 
 Part = Mapping[str, Any]
 
+_PLAIN_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _UNANSWERED = "No result was given."
 _CACHED: Mapping[str, Any] = {"type": "ephemeral"}
 
@@ -89,6 +92,18 @@ def texts_of(parts: list[Part]) -> list[str]:
     """The texts among parts that are not blank."""
     texts = (part.get("text") for part in parts if part.get("type") == "text")
     return [text for text in texts if isinstance(text, str) and text.strip()]
+
+
+def plain_id(given: str) -> str:
+    """A call's id within the alphabet of strict providers; the same for a call and its result, without a table."""
+    if _PLAIN_ID.fullmatch(given):
+        return given
+    return "toolu_" + hashlib.sha256(given.encode("utf-8", "replace")).hexdigest()[:24]
+
+
+def has_text(part: Part) -> bool:
+    text = part.get("text")
+    return part.get("type") == "text" and isinstance(text, str) and bool(text.strip())
 
 
 def _add(conversation: Conversation, message: Mapping[str, Any], names: dict[str, str]) -> None:

@@ -4,7 +4,7 @@ Owns line and event framing (WHATWG HTML §9.2) and its bounds. Does not look in
 were split does not change the events; memory never exceeds the bound by more than one read.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 EVENT_LIMIT_BYTES = 8 * 1024 * 1024
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -19,6 +19,22 @@ class Event(NamedTuple):
 
 class EventTooLargeError(Exception):
     """A line or an event is larger than the bound."""
+
+
+class Splitter(Protocol):
+    """Whatever turns a stream's bytes into events: server-sent ones, or another framing."""
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Events that are complete now.
+
+        Raises:
+            EventTooLargeError: once an event exceeds the bound.
+        """
+        ...
+
+    def finish(self) -> list[Event]:
+        """What the end of the bytes completes."""
+        ...
 
 
 class EventSplitter:

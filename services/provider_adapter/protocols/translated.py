@@ -14,7 +14,7 @@ import orjson
 from services.provider_adapter.protocols.failures import Failure, FailureClass, ProviderFailedError
 from services.provider_adapter.protocols.openai_chat.response import dumps_reply
 from services.provider_adapter.protocols.port import Attempt, Prepared, ReplyFacts
-from services.provider_adapter.protocols.sse import Event, EventSplitter, EventTooLargeError
+from services.provider_adapter.protocols.sse import Event, EventSplitter, EventTooLargeError, Splitter
 
 _PLAIN_START = b'[{"index":0,"delta":{"content":'
 _PLAIN_END = b'},"finish_reason":null,"native_finish_reason":null,"logprobs":null}]'
@@ -90,9 +90,9 @@ def whole_reply(attempt: Attempt, facts: ReplyFacts, choices: list[dict[str, Any
 
 
 class TranslatedStream(ABC):
-    """See `StreamDecoder`; a format adds `_read`."""
+    """See `StreamDecoder`; a format adds `_read`, and its own splitter where its events are not server-sent ones."""
 
-    def __init__(self, attempt: Attempt, prepared: Prepared) -> None:
+    def __init__(self, attempt: Attempt, prepared: Prepared, splitter: Splitter | None = None) -> None:
         head = orjson.dumps(
             {
                 "id": attempt.generation_id,
@@ -106,7 +106,7 @@ class TranslatedStream(ABC):
         self._suffix = b"}\n\n"
         self._plain_prefix = self._prefix + _PLAIN_START
         self._plain_suffix = _PLAIN_END + self._suffix
-        self._splitter = EventSplitter()
+        self._splitter: Splitter = EventSplitter() if splitter is None else splitter
         self._held: list[bytes] = []
         self._spoke: set[int] = set()
         self._finished: set[int] = set()

@@ -4,33 +4,32 @@ Owns blocks and the four cache breakpoints. Does not own parameters (request.py)
 thinking block goes back exactly as it came, or not at all.
 """
 
-import hashlib
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from services.provider_adapter.protocols.attachments import Attachment, attachment_of, text_of
 from services.provider_adapter.protocols.chat_body import cannot_carry
-from services.provider_adapter.protocols.conversation import AssistantTurn, Conversation, Part, Result, UserTurn
+from services.provider_adapter.protocols.conversation import (
+    AssistantTurn,
+    Conversation,
+    Part,
+    Result,
+    UserTurn,
+    has_text,
+    plain_id,
+)
+from services.provider_adapter.protocols.thoughts import signed_thoughts
 
 REASONING_FORMAT = "anthropic-claude-v1"
 MOST_BREAKPOINTS = 4
 
-_CALL_ID = re.compile(r"[a-zA-Z0-9_-]+")
 _OPENER: Mapping[str, Any] = {"type": "text", "text": "."}
 
 Block = dict[str, Any]
 
 
-def call_id(given: str) -> str:
-    """An id within Anthropic's alphabet; the same for a call and its result, without a table."""
-    if _CALL_ID.fullmatch(given):
-        return given
-    return "toolu_" + hashlib.sha256(given.encode("utf-8", "replace")).hexdigest()[:24]
-
-
 def system_blocks(conversation: Conversation) -> list[Block]:
-    return [_text(part) for part in conversation.system if _has_text(part)]
+    return [_text(part) for part in conversation.system if has_text(part)]
 
 
 def message_list(conversation: Conversation) -> list[dict[str, Any]]:
@@ -84,41 +83,29 @@ def _user_blocks(turn: UserTurn) -> list[Block]:
 
 def _assistant_blocks(turn: AssistantTurn) -> list[Block]:
     blocks = _thinking(turn.details)
-    blocks.extend(_text(part) for part in turn.parts if _has_text(part))
+    blocks.extend(_text(part) for part in turn.parts if has_text(part))
     blocks.extend(
-        {"type": "tool_use", "id": call_id(call.id), "name": call.name, "input": call.arguments} for call in turn.calls
+        {"type": "tool_use", "id": plain_id(call.id), "name": call.name, "input": call.arguments} for call in turn.calls
     )
     return blocks
 
 
 def _thinking(details: list[Mapping[str, Any]]) -> list[Block]:
-    """Blocks of signed thinking; clients that keep streamed deltas apart send text and signature in pieces."""
-    blocks: list[Block] = []
-    texts: list[str] = []
-    index: Any = None
-    for detail in details:
-        if detail.get("format") not in {REASONING_FORMAT, None}:
-            continue
-        kind = detail.get("type")
-        if kind == "reasoning.encrypted" and isinstance(detail.get("data"), str):
-            blocks.append({"type": "redacted_thinking", "data": detail["data"]})
-        if kind != "reasoning.text":
-            continue
-        if detail.get("index") != index:
-            texts.clear()
-            index = detail.get("index")
-        if isinstance(detail.get("text"), str):
-            texts.append(detail["text"])
-        signature = detail.get("signature")
-        if isinstance(signature, str) and signature:
-            blocks.append({"type": "thinking", "thinking": "".join(texts), "signature": signature})
-            texts.clear()
-    return blocks
+    return [
+        {"type": "thinking", "thinking": thought.text, "signature": thought.signature}
+        if thought.signature
+        else {"type": "redacted_thinking", "data": thought.data}
+        for thought in signed_thoughts(details, _is_own)
+    ]
+
+
+def _is_own(detail: Mapping[str, Any]) -> bool:
+    return detail.get("format") in {REASONING_FORMAT, None}
 
 
 def _result(result: Result) -> Block:
     blocks = [block for block in map(_block, result.parts) if block is not None]
-    made: Block = {"type": "tool_result", "tool_use_id": call_id(result.call_id)}
+    made: Block = {"type": "tool_result", "tool_use_id": plain_id(result.call_id)}
     marks = [block.pop("cache_control") for block in blocks if "cache_control" in block]
     if len(blocks) == 1 and blocks[0]["type"] == "text":
         made["content"] = blocks[0]["text"]
@@ -129,11 +116,6 @@ def _result(result: Result) -> Block:
     if marks:
         made["cache_control"] = marks[-1]
     return made
-
-
-def _has_text(part: Part) -> bool:
-    text = part.get("text")
-    return part.get("type") == "text" and isinstance(text, str) and bool(text.strip())
 
 
 def _text(part: Part) -> Block:
@@ -157,7 +139,7 @@ def cache_mark(value: Any) -> dict[str, str] | None:
 
 def _block(part: Part) -> Block | None:
     if part.get("type") == "text":
-        return _text(part) if _has_text(part) else None
+        return _text(part) if has_text(part) else None
     attachment = attachment_of(part)
     if attachment is None:
         return None

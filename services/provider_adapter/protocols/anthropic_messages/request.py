@@ -17,12 +17,11 @@ from services.provider_adapter.protocols.anthropic_messages.messages import (
 )
 from services.provider_adapter.protocols.anthropic_messages.models import (
     Sampling,
-    Thinking,
     Traits,
-    nearest_effort,
     traits_of,
 )
 from services.provider_adapter.protocols.anthropic_messages.schemas import strict_schema
+from services.provider_adapter.protocols.anthropic_messages.thinking import thinking_fields
 from services.provider_adapter.protocols.chat_body import (
     ChatBody,
     integer_in,
@@ -38,8 +37,6 @@ PATH = "/messages"
 ANSWER_TOOL = "json"
 
 _MOST_STOPS = 8_191
-_LEAST_BUDGET = 1_024
-_MOST_BUDGET = 128_000
 _LARGEST = 1 << 31
 _UNMARKABLE = frozenset({"thinking", "redacted_thinking"})
 _TIERS: Mapping[str, str] = {
@@ -195,25 +192,11 @@ def _tool_choice(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _set_thinking(body: dict[str, Any], chat: ChatBody, traits: Traits) -> None:
-    reasoning, limit = chat.reasoning, body["max_tokens"]
-    verbosity = chat.fields.get("verbosity")
-    effort = verbosity if isinstance(verbosity, str) else None
     forced = body.get("tool_choice", {}).get("type") in {"any", "tool"}
-    if reasoning.wanted is False and traits.thinking is Thinking.ADAPTIVE:
-        body["thinking"] = {"type": "disabled"}
-    # A call that is forced leaves no room for thinking; both together are refused.
-    if reasoning.wanted and not forced:
-        if traits.thinking is Thinking.ADAPTIVE:
-            body["thinking"] = {"type": "adaptive"}
-            if traits.display and not chat.hide_reasoning:
-                body["thinking"]["display"] = "summarized"
-            effort = effort or reasoning.effort_within(limit)
-        elif traits.thinking is Thinking.BUDGET and not _lost_thinking(body["messages"]):
-            budget_tokens = min(max(min(reasoning.budget(limit), _MOST_BUDGET), _LEAST_BUDGET), limit - 1)
-            if budget_tokens >= _LEAST_BUDGET:
-                body["thinking"] = {"type": "enabled", "budget_tokens": budget_tokens}
-    if effort is not None and traits.efforts:
-        body["output_config"] = {"effort": nearest_effort(effort, traits.efforts), **body.get("output_config", {})}
+    told = thinking_fields(chat, traits, body["max_tokens"], forced=forced, lost=_lost_thinking(body["messages"]))
+    if "output_config" in told:
+        told["output_config"] = {**told["output_config"], **body.get("output_config", {})}
+    body.update(told)
 
 
 def _lost_thinking(messages: list[dict[str, Any]]) -> bool:
