@@ -7,16 +7,18 @@ Invariant: read once at start, frozen afterwards; a name with our prefix that no
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NestedSecretsSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as SourceError
 
 Port = Annotated[int, Field(ge=0, le=65535)]
+_OURS: Final = "SWITCHYARD_"
+_SECRETS_DIR: Final = "SWITCHYARD_SECRETS_DIR"
 
 
 class Group(BaseModel):
@@ -96,7 +98,7 @@ def load(settings_class: type[S], overrides: Mapping[str, Any] | None = None) ->
     Raises:
         SettingsError: a value is missing, out of bounds, or a name with the prefix is not known.
     """
-    secrets = os.environ.get("SWITCHYARD_SECRETS_DIR")
+    secrets = os.environ.get(_SECRETS_DIR)
     if settings_class.model_config.get("extra") != "ignore":
         unknown = unknown_names(settings_class, [*os.environ, *_file_names(secrets)])
         if unknown:
@@ -105,8 +107,7 @@ def load(settings_class: type[S], overrides: Mapping[str, Any] | None = None) ->
     try:
         return settings_class(**values)
     except ValidationError as error:
-        prefix = settings_class.model_config.get("env_prefix", "")
-        problems = [f"{_name(prefix, problem['loc'])}: {problem['msg']}" for problem in error.errors()]
+        problems = [f"{_name(settings_class, problem['loc'])}: {problem['msg']}" for problem in error.errors()]
         raise SettingsError("; ".join(problems)) from None
     except SourceError as error:
         raise SettingsError(str(error)) from None
@@ -116,12 +117,19 @@ def _file_names(folder: str | None) -> list[str]:
     try:
         return [path.name for path in Path(folder).iterdir()] if folder else []
     except OSError as error:
-        raise SettingsError(f"SWITCHYARD_SECRETS_DIR: {error}") from None
+        raise SettingsError(f"{_SECRETS_DIR}: {error}") from None
 
 
-def load_or_exit(settings_class: type[S]) -> S:
-    """For `__main__`: loads, or prints what is wrong and exits with 2; `--check-config` prints them and exits with 0."""
+def load_or_exit(settings_class: type[S], *, beside: Sequence[type[ServiceSettings]] = ()) -> S:
+    """For `__main__`: loads, or prints what is wrong and exits with 2; `--check-config` prints them and exits with 0.
+
+    Args:
+        settings_class: what to read.
+        beside: what others that start with us read; whatever has our prefix and belongs to none of all is an error.
+    """
     try:
+        if beside:
+            refuse_strangers([settings_class, *beside])
         settings = load(settings_class)
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
@@ -140,14 +148,36 @@ def masked(settings: ServiceSettings) -> str:
 def unknown_names(settings_class: type[ServiceSettings], names: Iterable[str]) -> list[str]:
     """Names of variables or files that carry the class's prefix but belong to no field."""
     prefix = settings_class.model_config.get("env_prefix", "").upper()
-    known = {name.upper() for name in _field_names(settings_class.model_fields, prefix)}
+    known = _known_names(settings_class)
     return sorted(name for name in names if name.upper().startswith(prefix) and name.upper() not in known)
+
+
+def refuse_strangers(settings_classes: Iterable[type[ServiceSettings]]) -> None:
+    """Checks every variable and mounted file of ours, whoever is to read it.
+
+    Raises:
+        SettingsError: none of these classes reads some name that starts with `SWITCHYARD_`.
+    """
+    known = {_SECRETS_DIR}.union(*(_known_names(one) for one in settings_classes))
+    names = [*os.environ, *_file_names(os.environ.get(_SECRETS_DIR))]
+    strangers = sorted(name for name in names if name.upper().startswith(_OURS) and name.upper() not in known)
+    if strangers:
+        raise SettingsError(f"unknown settings: {', '.join(strangers)}")
+
+
+def _known_names(settings_class: type[ServiceSettings]) -> set[str]:
+    prefix = settings_class.model_config.get("env_prefix", "").upper()
+    return {name.upper() for name in _field_names(settings_class.model_fields, prefix)}
 
 
 def _field_names(fields: Mapping[str, FieldInfo], prefix: str) -> list[str]:
     names: list[str] = []
     for name, field in fields.items():
-        names.append(prefix + name)
+        alias = field.validation_alias
+        if alias is None:
+            names.append(prefix + name)
+        else:
+            names.extend(str(one) for one in (alias.choices if isinstance(alias, AliasChoices) else (alias,)))
         group = _group_of(field.annotation)
         if group is not None:
             names.extend(_field_names(group.model_fields, f"{prefix}{name}__"))
@@ -162,5 +192,8 @@ def _group_of(annotation: Any) -> type[BaseModel] | None:
     return None
 
 
-def _name(prefix: str, location: tuple[int | str, ...]) -> str:
+def _name(settings_class: type[ServiceSettings], location: tuple[int | str, ...]) -> str:
+    """How the one who set it calls it; a field with an alias is located by that."""
+    own = not location or location[0] in settings_class.model_fields
+    prefix = settings_class.model_config.get("env_prefix", "") if own else ""
     return prefix + "__".join(str(part) for part in location).upper()

@@ -21,17 +21,31 @@ from libs.pg.cluster import EmbeddedPostgresError
 from libs.pg.embedded import EmbeddedPostgres
 from libs.rpc.session_channel import SessionChannel
 from libs.settings import SettingsError, load
+from services.analytics.settings import Settings as AnalyticsSettings
+from services.billing_ledger.settings import Settings as LedgerSettings
+from services.broadcast.settings import Settings as BroadcastSettings
 from services.distributed.parts import KafkaPart, ModulePart, PostgresPart
 from services.distributed.processes import Parts, ProcessSpec, ReplicasError, plan_processes, read_replicas
 from services.distributed.supervisor import Part, Supervisor
+from services.edge_proxy.settings import Settings as EdgeSettings
+from services.key_management.settings import Settings as KeySettings
 from services.launch.bootstrap import ensure_bootstrap, offered_models
 from services.launch.output_file import announcement, write_private
+from services.launch.ports import ensure_port_is_free
 from services.launch.settings import LaunchSettings
 from services.launch.upstream import UpstreamKind, choose_upstream
 from services.provider_adapter.access import find_access
 from services.provider_adapter.settings import Settings as AdapterSettings
+from services.provider_simulator.settings import ProviderSimulatorSettings
+from services.router.settings import Settings as RouterSettings
 
 NAME: Final = "distributed"
+PARTS_SETTINGS: Final = (
+    KeySettings, RouterSettings, AdapterSettings, LedgerSettings, AnalyticsSettings, BroadcastSettings, EdgeSettings,
+    ProviderSimulatorSettings,
+)  # fmt: skip
+"""What the processes read, beside the launcher's own: a wrong name is told here, for there it would end a process again
+and again."""
 OUTPUT_FILE: Final = "distributed.json"
 _CHECKOUT: Final = Path(__file__).resolve().parents[2]
 _KAFKA_FILES: Final = _CHECKOUT / "deploy" / "dev" / "kafka"
@@ -61,6 +75,7 @@ async def run(settings: LaunchSettings) -> None:
     data_dir.mkdir(parents=True, exist_ok=True)
     output = OutputFile(data_dir / OUTPUT_FILE)
     output.remove()
+    ensure_port_is_free(settings.host, settings.port)
     supervisor = Supervisor(lambda: output.update(supervisor.processes()))
     try:
         content = await _start(settings, replicas, data_dir, supervisor)

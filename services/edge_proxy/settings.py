@@ -45,10 +45,17 @@ class SpoolSettings(Group):
     )
 
 
-class Settings(ServiceSettings):
+class DoorSettings(ServiceSettings):
+    """The part that holds in every shape."""
+
     model_config = SettingsConfigDict(env_prefix="SWITCHYARD_EDGE_PROXY_")
 
     http: HttpSettings = Field(default_factory=HttpSettings)
+
+
+class Settings(DoorSettings):
+    """One process of this service."""
+
     peers: PeerSettings
     kafka: KafkaSettings
     spool: SpoolSettings

@@ -31,6 +31,13 @@ class LaunchSettings(ServiceSettings):
     event_loop: str = Field(default="uvloop", pattern="^(uvloop|asyncio)$", description="standalone only")
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
 
+    @field_validator("upstream_base_url")
+    @classmethod
+    def _is_http(cls, value: str | None) -> str | None:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must be an http or https URL")
+        return value
+
     @field_validator("bootstrap_credit_usd")
     @classmethod
     def _is_an_amount(cls, value: str) -> str:

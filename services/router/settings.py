@@ -84,6 +84,12 @@ class OverlaySettings(ServiceSettings):
     overlay_dir: Path | None = Field(default=None, description="folder of JSON files that change the catalogue")
 
 
+class OwnRoutingSettings(RoutingSettings, ServiceSettings):
+    """The part that holds in every shape, read from the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="SWITCHYARD_ROUTER_")
+
+
 class Settings(RoutingSettings, ServiceSettings):
     """One process of this service."""
 

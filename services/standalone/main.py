@@ -35,13 +35,16 @@ from libs.settings import SettingsError, load
 from libs.telemetry import open_tracer
 from services.analytics import main as analytics
 from services.billing_ledger import main as billing_ledger
+from services.billing_ledger.settings import LedgerSettings
+from services.billing_ledger.sweeper import SweepPolicy
 from services.broadcast import main as broadcast
 from services.broadcast.settings import DeliverySettings
 from services.edge_proxy import main as edge_proxy
-from services.edge_proxy.settings import HttpSettings
+from services.edge_proxy.settings import DoorSettings
 from services.key_management import main as key_management
 from services.launch.bootstrap import ensure_bootstrap, offered_models
 from services.launch.output_file import announcement, write_private
+from services.launch.ports import ensure_port_is_free
 from services.launch.settings import LaunchSettings
 from services.launch.upstream import Upstream, UpstreamKind, choose_upstream, running_simulator
 from services.provider_adapter import main as provider_adapter
@@ -49,11 +52,16 @@ from services.provider_adapter.access import find_access
 from services.provider_adapter.http_calls import open_http_calls
 from services.provider_adapter.media.fetcher import open_media_fetcher
 from services.provider_adapter.settings import Settings as AdapterSettings
+from services.provider_simulator.settings import ProviderSimulatorSettings
 from services.router import main as router
-from services.router.settings import OverlaySettings, RoutingSettings
+from services.router.settings import OwnRoutingSettings
 from services.router.upstream import AdapterUpstreamModels
 
 NAME: Final = "standalone"
+PARTS_SETTINGS: Final = (
+    OwnRoutingSettings, DoorSettings, LedgerSettings, DeliverySettings, AdapterSettings, ProviderSimulatorSettings,
+)  # fmt: skip
+"""What the parts read in this shape, beside the launcher's own."""
 OUTPUT_FILE: Final = "standalone.json"
 _MAX_CONNECTIONS: Final = 24
 _DRAIN_S: Final = 5.0
@@ -81,6 +89,7 @@ async def run(settings: LaunchSettings) -> None:
     data_dir.mkdir(parents=True, exist_ok=True)
     output = data_dir / OUTPUT_FILE
     output.unlink(missing_ok=True)
+    ensure_port_is_free(settings.host, settings.port)
     metrics, clock = Metrics(), SystemClock()
     access = find_access(load(AdapterSettings), os.environ)
     upstream = choose_upstream(settings, access.credentials)
@@ -109,7 +118,7 @@ async def run(settings: LaunchSettings) -> None:
             router.build(
                 event_log,
                 router.read_catalogue(),
-                RoutingSettings(**_offer(upstream), overlay_dir=load(OverlaySettings).overlay_dir),
+                load(OwnRoutingSettings, _offer(upstream)),
                 upstream=AdapterUpstreamModels(ProviderAdapterServiceStub(channel)),
                 clock=clock,
                 metrics=metrics,
@@ -121,7 +130,14 @@ async def run(settings: LaunchSettings) -> None:
                 media=media,
                 tracer=tracer,
             ),
-            billing_ledger.build(pool, event_log, clock=clock, metrics=metrics, tracer=tracer),
+            billing_ledger.build(
+                pool,
+                event_log,
+                clock=clock,
+                metrics=metrics,
+                tracer=tracer,
+                sweep_policy=SweepPolicy(max_age_s=load(LedgerSettings).hold_max_age_s),
+            ),
             analytics.build(pool, event_log, clock=clock, metrics=metrics, tracer=tracer),
             broadcast.build(event_log, webhook, delivery, clock=clock, metrics=metrics, tracer=tracer),
         ]
@@ -129,8 +145,8 @@ async def run(settings: LaunchSettings) -> None:
         stack.push_async_callback(leftovers.finish)
         edge = edge_proxy.build(
             edge_proxy.Channels(channel, channel, channel, channel, channel), spool, event_log, leftovers,
-            http=HttpSettings(host=settings.host, port=settings.port), clock=clock, metrics=metrics, tracer=tracer,
-            drain_s=_DRAIN_S,
+            http=load(DoorSettings).http.model_copy(update={"host": settings.host, "port": settings.port}),
+            clock=clock, metrics=metrics, tracer=tracer, drain_s=_DRAIN_S,
         )  # fmt: skip
         background = _join(services, table, edge)
         background["trim"] = lambda: _trim(event_log, clock)

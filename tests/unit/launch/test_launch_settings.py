@@ -1,12 +1,17 @@
 """What a person sets to start, and which upstream that makes."""
 
+import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from libs.settings import SettingsError, load, masked
+from libs.settings import ServiceSettings, SettingsError, load, masked, refuse_strangers
+from services.distributed import main as distributed
+from services.launch.ports import PortTakenError, ensure_port_is_free
 from services.launch.settings import LaunchSettings, environment
 from services.launch.upstream import UpstreamKind, choose_upstream
+from services.standalone import main as standalone
 
 NAMES = ("PORT", "REPLICAS", "SWITCHYARD_PORT", "SWITCHYARD_DATA_DIR", "SWITCHYARD_UPSTREAM_BASE_URL")
 
@@ -42,12 +47,63 @@ def test_everything_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("PORT", "65536"), ("PORT", "x"), ("SWITCHYARD_BOOTSTRAP_CREDIT_USD", "-1"),
         ("SWITCHYARD_BOOTSTRAP_CREDIT_USD", "a lot"), ("SWITCHYARD_EVENT_LOOP", "trio"),
+        ("SWITCHYARD_UPSTREAM_BASE_URL", "localhost:11434"),
     ],
 )  # fmt: skip
 def test_bad_value_is_an_error_that_names_it(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
-    with pytest.raises(SettingsError, match=name):
+    with pytest.raises(SettingsError, match=f"^{name}: "):
         load(LaunchSettings)
+
+
+@pytest.mark.parametrize("parts", [standalone.PARTS_SETTINGS, distributed.PARTS_SETTINGS])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "SWITCHYARD_BOOTSTRAP_CREDITS_USD", "SWITCHYARD_PORT", "SWITCHYARD_ROUTER_OFFERS", "SWITCHYARD_TELEMETRY__LEVEL",
+        "SWITCHYARD_EDGE_PROXY_HTTP__BODY_MAX", "SWITCHYARD_NO_SUCH_SERVICE_X", "switchyard_data_folder",
+    ],
+)  # fmt: skip
+def test_name_that_nobody_reads_is_an_error_at_start(
+    monkeypatch: pytest.MonkeyPatch, parts: Sequence[type[ServiceSettings]], name: str
+) -> None:
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(SettingsError, match=f"unknown settings: {name}"):
+        refuse_strangers([LaunchSettings, *parts])
+
+
+@pytest.mark.parametrize("parts", [standalone.PARTS_SETTINGS, distributed.PARTS_SETTINGS])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "SWITCHYARD_BOOTSTRAP_CREDIT_USD", "SWITCHYARD_UPSTREAM_API_KEY", "SWITCHYARD_ROUTER_OVERLAY_DIR",
+        "SWITCHYARD_TELEMETRY__OTLP_ENDPOINT", "SWITCHYARD_EDGE_PROXY_HTTP__BODY_MAX_BYTES",
+        "SWITCHYARD_BROADCAST_WEBHOOK__URL", "SWITCHYARD_PROVIDER_SIMULATOR_LOG_LEVEL",
+        "SWITCHYARD_BILLING_LEDGER_HOLD_MAX_AGE_S",
+    ],
+)  # fmt: skip
+def test_name_that_a_part_reads_is_none(
+    monkeypatch: pytest.MonkeyPatch, parts: Sequence[type[ServiceSettings]], name: str
+) -> None:
+    monkeypatch.setenv(name, "1")
+    refuse_strangers([LaunchSettings, *parts])
+
+
+def test_name_that_only_processes_read_is_an_error_where_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWITCHYARD_ROUTER_KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:9092")
+    refuse_strangers([LaunchSettings, *distributed.PARTS_SETTINGS])
+    with pytest.raises(SettingsError, match="SWITCHYARD_ROUTER_KAFKA__BOOTSTRAP_SERVERS"):
+        refuse_strangers([LaunchSettings, *standalone.PARTS_SETTINGS])
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_port_that_somebody_has_is_told_before_anything_starts(host: str) -> None:
+    with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(PortTakenError, match=f"{port}.*set PORT"):
+            ensure_port_is_free(host, port)
+    ensure_port_is_free(host, port)
+    ensure_port_is_free(host, 0)
 
 
 def test_names_of_services_are_left_to_them(monkeypatch: pytest.MonkeyPatch) -> None:
