@@ -2,6 +2,7 @@ import pytest
 
 from tests.testkit.provider_conformance import ProviderConformance
 from tests.testkit.provider_wires import AnthropicWire, GeminiWire, OpenAiChatWire, Wire
+from tests.testkit.provider_wires_cohere import CohereWire
 
 
 class TestOpenAiChat(ProviderConformance):
@@ -20,3 +21,9 @@ class TestGemini(ProviderConformance):
     @pytest.fixture
     def wire(self) -> Wire:
         return GeminiWire()
+
+
+class TestCohere(ProviderConformance):
+    @pytest.fixture
+    def wire(self) -> Wire:
+        return CohereWire()
