@@ -27,7 +27,7 @@ _SIMULATOR_CREDENTIAL = "simulator"
 _OPENAI = "openai"
 _MOST_FOUND = 4096
 # The version in the path that a format's clients write; the simulator has the same.
-_SIMULATED_VERSIONS: Mapping[str, str] = {"gemini": "v1beta"}
+_SIMULATED_VERSIONS: Mapping[str, str] = {"gemini": "v1beta", "cohere": "v2"}
 _NO_AUTHORIZERS: Mapping[str, AuthorizerFactory] = MappingProxyType({})
 
 

@@ -33,6 +33,7 @@ ROWS = [
     Row("openai", "openai/gpt-5-mini", "openai", thinks=False),
     Row("anthropic", "anthropic/claude-sonnet-4.6", "anthropic"),
     Row("gemini", "google/gemini-2.5-flash", "google"),
+    Row("cohere", "cohere/command-a-plus-05-2026", "cohere"),
 ]
 PIXEL = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 CITY: dict[str, Any] = {
