@@ -60,7 +60,8 @@ def customary_credentials(hosts: Mapping[str, Host], environ: Mapping[str, str])
 
 
 def _customary(host: Host, environ: Mapping[str, str]) -> str:
-    credential = environ.get(host.credential_name, "") if host.credential_name else ""
+    names = host.credential_name.split("|") if host.credential_name else ()
+    credential = next((environ[name] for name in names if environ.get(name)), "")
     if credential or not host.credential_parts:
         return credential
     parts: dict[str, str] = {}

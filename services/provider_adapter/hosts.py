@@ -25,7 +25,7 @@ class Host(NamedTuple):
     """One provider's own host.
 
     Attributes:
-        credential_name: the environment variable in which its users customarily keep the key.
+        credential_name: the environment variable in which its users customarily keep the key; several: `ONE|OTHER`.
         doors: base URLs of formats that the host speaks elsewhere than at `base_url`, by protocol.
         credential_parts: variables that make a credential together, by field of a JSON object; a field that ends in `?`
             may be missing.

@@ -40,6 +40,13 @@ def test_customary_credentials_are_those_that_are_set() -> None:
     assert customary_credentials(hosts, {"A_KEY": "1", "B_KEY": "", "": "x"}) == {"a": "1"}
 
 
+def test_a_credential_may_go_by_several_names() -> None:
+    hosts = {"a": Host("https://a.test", "A_KEY|AN_A_KEY")}
+
+    assert customary_credentials(hosts, {"AN_A_KEY": "2"}) == {"a": "2"}
+    assert customary_credentials(hosts, {"A_KEY": "1", "AN_A_KEY": "2"}) == {"a": "1"}
+
+
 @pytest.mark.parametrize(
     ("environ", "host"),
     [

@@ -7,11 +7,13 @@ from services.provider_adapter.protocols.cohere.request import prepare
 from services.provider_adapter.protocols.cohere.response import whole
 from services.provider_adapter.protocols.cohere.stream import ChatStreamDecoder
 from services.provider_adapter.protocols.failures import Failure
-from services.provider_adapter.protocols.port import Attempt, Prepared, ReplyFacts
+from services.provider_adapter.protocols.port import Attempt, MediaNeeds, Prepared, ReplyFacts
 
 
 class CohereChat:
-    """See `WireProtocol`."""
+    """See `WireProtocol`. Pictures go by address; text has to be had to become a document."""
+
+    media = MediaNeeds(frozenset({"file"}))
 
     def headers(self, credential: str) -> Mapping[str, str]:
         return {"Authorization": f"Bearer {credential}"} if credential else {}
