@@ -145,6 +145,21 @@ class Metrics:
             buckets=(0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.01, 0.1),
             registry=self.registry,
         )
+        self.endpoints_behind = Gauge(
+            "switchyard_endpoints_behind",
+            "Endpoints that are tried after the others, by standing (outage, tripped, degraded, …).",
+            ["standing"],
+            registry=self.registry,
+        )
+        self.endpoints_known = Gauge(
+            "switchyard_endpoints_known", "Endpoints of whose health the router knows something.", registry=self.registry
+        )
+        self.credentials_cooling = Gauge(
+            "switchyard_credentials_cooling", "Credentials that providers refuse and that rest.", registry=self.registry
+        )
+        self.sticky_sessions = Gauge(
+            "switchyard_sticky_sessions", "Conversations that are tied to an endpoint.", registry=self.registry
+        )
         self.deliveries = Counter(
             "switchyard_deliveries_total",
             "Traces delivered to destinations by outcome (delivered, retried, dead).",

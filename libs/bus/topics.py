@@ -61,7 +61,20 @@ USAGE = Topic(
     observers=("router",),
 )
 
-CATALOGUE: tuple[Topic, ...] = (USAGE,)
+HEALTH = Topic(
+    name="switchyard.health.v1",
+    message="switchyard.events.v1.EndpointHealthRecorded",
+    key="bucket",
+    event_id="snapshot_id",
+    partitions=1,
+    retention_hours=26,
+    dead_letter_retention_hours=720,
+    producers=("router",),
+    groups=(),
+    observers=("router",),
+)
+
+CATALOGUE: tuple[Topic, ...] = (USAGE, HEALTH)
 
 
 def all_specs(topics: Sequence[Topic] = CATALOGUE) -> list[TopicSpec]:

@@ -1,21 +1,24 @@
-"""What the router hears: how every attempt at every edge ended.
+"""What the router hears: how every attempt at every edge ended, and what routers counted in the day before.
 
-Reads the usage topic without a group, so that each replica sees everything; starts at most one window in the past, so
-that a restarted router knows what the others know. Invariant: a record that cannot be read is skipped, never fatal.
+Reads both topics without a group, so that each replica sees everything; goes back as far as something still says
+something of now. Both are read at once and in any order, while plans are made. Invariant: a record that cannot be read
+is skipped, never fatal.
 """
 
 import logging
 from collections.abc import Sequence
 
 from google.protobuf.message import DecodeError
+from switchyard.events.v1.endpoint_health_recorded_pb2 import EndpointHealthRecorded
 from switchyard.events.v1.usage_recorded_pb2 import UsageRecorded
 
 from libs.bus.port import Delivered, EventLog
-from libs.bus.topics import USAGE
+from libs.bus.topics import HEALTH, USAGE
 from libs.clock import Clock
 from libs.logs import Throttled
-from services.router import convert
-from services.router.core.health import WINDOW_S
+from services.router import convert_health
+from services.router.core.health import REPLAY_S
+from services.router.core.history import BUCKET_S, DAY, RECENT
 from services.router.handlers import RouterHandlers
 
 logger = logging.getLogger(__name__)
@@ -30,7 +33,7 @@ class UsageObserver:
 
     async def run(self) -> None:
         """Listens until cancelled."""
-        since_ms = self._clock.now_ms() - WINDOW_S * 1000
+        since_ms = self._clock.now_ms() - REPLAY_S * 1000
         await self._event_log.observe(USAGE.name, self.observe, since_ms=since_ms)
 
     async def observe(self, batch: Sequence[Delivered]) -> None:
@@ -41,4 +44,29 @@ class UsageObserver:
             except DecodeError:
                 self._throttled.warning("usage record cannot be read", offset=delivered.offset)
                 continue
-            self._handlers.learn(convert.outcomes_from_proto(event))
+            self._handlers.learn(convert_health.outcomes_from_proto(event), convert_health.served_from_proto(event))
+
+
+class HealthObserver:
+    def __init__(self, handlers: RouterHandlers, event_log: EventLog, clock: Clock) -> None:
+        self._handlers = handlers
+        self._event_log = event_log
+        self._clock = clock
+        self._throttled = Throttled(logger, clock=clock)
+
+    async def run(self) -> None:
+        """Listens until cancelled."""
+        since_ms = self._clock.now_ms() - DAY * BUCKET_S * 1000
+        await self._event_log.observe(HEALTH.name, self.observe, since_ms=since_ms)
+
+    async def observe(self, batch: Sequence[Delivered]) -> None:
+        measured_from = self._clock.now_ms() // (BUCKET_S * 1000) - RECENT + 1
+        for delivered in batch:
+            message = EndpointHealthRecorded()
+            try:
+                message.ParseFromString(delivered.record.value)
+                bucket = convert_health.bucket_from_proto(message, measured_from)
+            except (DecodeError, ValueError) as error:
+                self._throttled.warning("health record cannot be read", offset=delivered.offset, reason=str(error)[:200])
+                continue
+            self._handlers.see(bucket.number, bucket.tallies)

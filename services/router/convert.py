@@ -8,13 +8,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from switchyard.common.v1.price_pb2 import PriceSnapshot, PriceTier
-from switchyard.events.v1 import usage_recorded_pb2 as events
 from switchyard.routing.v1 import routing_pb2 as pb
 
 from libs.errors import AppError
 from services.router.core.catalogue import Catalogue, Endpoint, Price
 from services.router.core.explanation import detail
-from services.router.core.health import verdict_of
 from services.router.core.listing import TEXT, ModelFilter
 from services.router.core.plan import Dropped, Plan
 from services.router.core.ranking import Place, Reason
@@ -32,7 +30,6 @@ from services.router.core.wishes import (
     Sort,
     Wishes,
 )
-from services.router.ports import Outcome
 
 _SORTS: Final[Mapping[int, Sort]] = {
     pb.SORT_PRICE: Sort.PRICE,
@@ -269,24 +266,3 @@ def price_to_proto(price: Price) -> PriceSnapshot:
             for tier in price.tiers
         ],
     )
-
-
-def outcomes_from_proto(event: events.UsageRecorded) -> list[Outcome]:
-    """What an event says about the endpoints that were tried."""
-    outcomes = []
-    for attempt in event.attempts:
-        succeeded = attempt.outcome == events.ATTEMPT_OUTCOME_SUCCEEDED
-        if not succeeded and attempt.outcome != events.ATTEMPT_OUTCOME_FAILED:
-            continue
-        ended_ms = attempt.started_at_ms + attempt.total_ms if attempt.started_at_ms else event.recorded_at_ms
-        outcomes.append(
-            Outcome(
-                attempt.endpoint_id,
-                verdict_of(succeeded=succeeded, status=attempt.status, error_class=attempt.error_class),
-                ended_ms // 1000,
-                attempt.first_event_ms if succeeded else 0,
-                attempt.total_ms if succeeded else 0,
-                event.usage.completion_tokens if succeeded else 0,
-            )
-        )
-    return outcomes

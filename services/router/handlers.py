@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterable
 from libs.clock import Clock
 from libs.errors import unavailable
 from services.router.core.catalogue import Catalogue
-from services.router.core.health import Health
+from services.router.core.health import Health, HealthStatus
+from services.router.core.history import Tally
 from services.router.core.listing import ModelFilter
 from services.router.core.plan import Plan, make_plan
+from services.router.core.stickiness import Served
+from services.router.core.verdicts import Outcome
 from services.router.core.wishes import Wishes
-from services.router.ports import Outcome
 from services.router.shelf import Page, Reply, Shelf, make_shelf
 
 
@@ -69,10 +71,33 @@ class RouterHandlers:
     def count_models(self, wanted: ModelFilter) -> int:
         return self.on_offer.count_models(wanted, self._clock.now_ms() // 1000)
 
-    def learn(self, outcomes: Iterable[Outcome]) -> None:
-        """Takes in how attempts ended; those of a while ago too, as after a restart."""
+    def model_endpoints(self, model: str) -> bytes:
+        """One model's endpoints with their figures. Raises AppError (missing) for a model that is not known."""
+        now_s = self._clock.now_ms() // 1000
+        return self.on_offer.model_endpoints_json(model, lambda endpoint_id: self._health.figures(endpoint_id, now_s), now_s)
+
+    def zdr_endpoints(self) -> bytes:
+        """Endpoints without data retention, with their figures."""
+        now_s = self._clock.now_ms() // 1000
+        return self.on_offer.zdr_json(lambda endpoint_id: self._health.figures(endpoint_id, now_s), now_s)
+
+    def learn(self, outcomes: Iterable[Outcome], served: Served | None = None) -> None:
+        """Takes in how the attempts of a request went; those of a while ago too, as after a restart."""
         now_s = self._clock.now_ms() // 1000
         for one in outcomes:
-            self._health.record(one.endpoint_id, one.verdict, one.at_s, now_s)
-            if one.latency_ms or one.completion_tokens:
-                self._health.record_speed(one.endpoint_id, one.latency_ms, one.completion_tokens, one.total_ms)
+            self._health.learn(one, now_s)
+        if served is not None:
+            self._health.remember_served(served, now_s)
+
+    def see(self, bucket: int, tallies: Iterable[tuple[str, Tally]]) -> None:
+        """Takes in what a router published."""
+        self._health.see(bucket, tallies, self._clock.now_ms() // 1000)
+
+    def unseen(self, bucket: int) -> Sequence[tuple[str, Tally]]:
+        """What is to be published of a bucket."""
+        return self._health.unseen(bucket)
+
+    def health_status(self) -> HealthStatus:
+        """How endpoints do now, for operators."""
+        self._health.snapshot(self._clock.now_ms() // 1000)
+        return self._health.status()

@@ -3,10 +3,13 @@
 Owns who gets what. Decides nothing.
 """
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
+from random import random
 
 from switchyard.provider.v1.provider_pb2_grpc import ProviderAdapterServiceStub
 from switchyard.routing.v1.routing_pb2 import TimeLimits
@@ -14,7 +17,9 @@ from switchyard.routing.v1.routing_pb2_grpc import add_RouterServiceServicer_to_
 
 from libs.bus.kafka import KafkaEventLog
 from libs.bus.port import EventLog
+from libs.bus.topics import HEALTH, all_specs
 from libs.clock import Clock, SystemClock
+from libs.ids import prefixed_id
 from libs.lifecycle import Background, Service, run_service, stop_requested
 from libs.logs import facts, set_up_logs
 from libs.metrics import Metrics
@@ -22,7 +27,7 @@ from libs.rpc.session_channel import SessionChannel
 from libs.settings import SettingsError
 from libs.telemetry import open_tracer
 from services.router.catalogue_files import read_catalogue
-from services.router.consumers import UsageObserver
+from services.router.consumers import HealthObserver, UsageObserver
 from services.router.convert import PlanMessages
 from services.router.core.catalogue import Catalogue
 from services.router.core.fields import CatalogueError
@@ -31,6 +36,7 @@ from services.router.core.offer import Offer, offer_providers
 from services.router.handlers import OfferDisplay, RouterHandlers
 from services.router.keeper import CatalogueKeeper, Display, OverlayFolder
 from services.router.ports import UpstreamModels
+from services.router.publisher import HealthPublisher
 from services.router.server import RouterServicer
 from services.router.settings import RoutingSettings, Settings
 from services.router.upstream import AdapterUpstreamModels, UpstreamWatcher
@@ -55,7 +61,8 @@ def build(
     Raises:
         SettingsError: the providers are not known, or an overlay is wrong.
     """
-    handlers = RouterHandlers(Health(), clock)
+    router_id = prefixed_id("router", clock.now_ms())
+    handlers = RouterHandlers(Health(seed=router_id), clock)
     keeper = CatalogueKeeper(
         catalogue,
         OverlayFolder(routing.overlay_dir),
@@ -66,7 +73,12 @@ def build(
     catalogue = _first(keeper)
     display: Display
     servicer = RouterServicer(handlers, PlanMessages(time_limits(routing)), metrics)
-    background: dict[str, Background] = {"usage": UsageObserver(handlers, event_log, clock).run}
+    publisher = HealthPublisher(handlers, event_log, clock, metrics, router_id=router_id, luck=random())
+    background: dict[str, Background] = {
+        "usage": UsageObserver(handlers, event_log, clock).run,
+        "health": HealthObserver(handlers, event_log, clock).run,
+        "publisher": publisher.run,
+    }
     if routing.offer is Offer.UPSTREAM:
         if upstream is None:
             raise ValueError("offer=upstream needs someone to ask for its models")
@@ -137,7 +149,9 @@ async def run(settings: Settings) -> None:
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         tracer = await stack.enter_async_context(open_tracer(NAME, settings.telemetry))
-        event_log = KafkaEventLog(settings.kafka.bootstrap_servers, client_id=NAME)
+        event_log = KafkaEventLog(
+            settings.kafka.bootstrap_servers, client_id=NAME, replication_factor=settings.kafka.replication_factor
+        )
         stack.push_async_callback(event_log.close)
         upstream: UpstreamModels | None = None
         if settings.offer is Offer.UPSTREAM:
@@ -145,4 +159,12 @@ async def run(settings: Settings) -> None:
             stack.push_async_callback(channel.close)
             upstream = AdapterUpstreamModels(ProviderAdapterServiceStub(channel))
         service = build(event_log, read_catalogue(), settings, upstream=upstream, clock=clock, metrics=metrics)
+        background = {**service.background, "topics": lambda: _create_topics(event_log)}
+        service = replace(service, background=background)
         await run_service(service, settings.serving, metrics=metrics, tracer=tracer, stop=stop)
+
+
+async def _create_topics(event_log: KafkaEventLog) -> None:
+    """The producer of a topic creates it, once the log is there."""
+    await event_log.ensure_topics(all_specs([HEALTH]))
+    await asyncio.Event().wait()

@@ -1,9 +1,7 @@
-"""What the router needs of others, and what it is told by them."""
+"""What the router needs of others."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
-
-from services.router.core.health import Verdict
+from typing import Protocol
 
 
 class UpstreamModels(Protocol):
@@ -14,14 +12,3 @@ class UpstreamModels(Protocol):
             AppError: the adapter cannot be asked now.
         """
         ...
-
-
-class Outcome(NamedTuple):
-    """How one attempt ended. The speeds are 0 unless it succeeded."""
-
-    endpoint_id: str
-    verdict: Verdict
-    at_s: int
-    latency_ms: int
-    total_ms: int
-    completion_tokens: int

@@ -59,10 +59,10 @@ class RouterServicer(RouterServiceServicer):
     async def GetModelEndpoints(
         self, request: pb.GetModelEndpointsRequest, context: Any
     ) -> pb.GetModelEndpointsResponse:
-        return pb.GetModelEndpointsResponse(json=self._handlers.on_offer.model_endpoints_json(request.model))
+        return pb.GetModelEndpointsResponse(json=self._handlers.model_endpoints(request.model))
 
     async def ListZdrEndpoints(self, request: pb.ListZdrEndpointsRequest, context: Any) -> pb.ListZdrEndpointsResponse:
-        return pb.ListZdrEndpointsResponse(json=self._handlers.on_offer.zdr_json)
+        return pb.ListZdrEndpointsResponse(json=self._handlers.zdr_endpoints())
 
     async def ListProviders(self, request: pb.ListProvidersRequest, context: Any) -> pb.ListProvidersResponse:
         return pb.ListProvidersResponse(json=self._handlers.on_offer.providers_json)

@@ -5,17 +5,17 @@ never shows another one.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 
 from libs.errors import AppError, Kind
 from services.router.core.catalogue import Catalogue, Model
-from services.router.core.health import UNKNOWN_HEALTH, HealthSnapshot
+from services.router.core.health import NO_FIGURES, UNKNOWN_HEALTH, Figures, HealthSnapshot
 from services.router.core.listing import ModelFilter, listed
-from services.router.core.public_shapes import endpoint_card, model_card, model_endpoints, provider_card
+from services.router.core.public_shapes import endpoint_card, figures_card, model_card, model_endpoints, provider_card
 
 NO_FILTER = ModelFilter()
 
@@ -39,19 +39,43 @@ class Reply(NamedTuple):
     etag: str
 
 
+class Prepared(NamedTuple):
+    json: bytes
+    until_s: int
+
+
+FiguresOf = Callable[[str], Figures]
+
+
+def _unknown_figures(_: str) -> Figures:
+    return NO_FIGURES
+
+
+def _figures_json(figures: Figures) -> bytes:
+    """As the end of an endpoint's object."""
+    return orjson.dumps(figures_card(figures))[1:]
+
+
+_UNKNOWN: Final = _figures_json(NO_FIGURES)
+_MODEL_REFRESH_S: Final = 5
+_ZDR_REFRESH_S: Final = 30
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Shelf:
     """Attributes:
     cards: JSON of each model on offer, by id.
-    endpoints_json: by model id, made when first asked for; at most one per model.
+    zdr_cards: JSON of endpoints without data retention and without figures, with their ids.
+    prepared: replies with figures, by model id ("": endpoints without data retention), made when asked for and kept for a
+        while; at most one per model.
     """
 
     catalogue: Catalogue
     cards: dict[str, bytes]
     models: Reply
-    zdr_json: bytes
+    zdr_cards: Sequence[tuple[str, bytes]]
     providers_json: bytes
-    endpoints_json: dict[str, bytes] = field(default_factory=dict)
+    prepared: dict[str, Prepared] = field(default_factory=dict)
 
     def list_models(
         self, wanted: ModelFilter, page: Page, now_s: int, health: HealthSnapshot = UNKNOWN_HEALTH
@@ -74,13 +98,30 @@ class Shelf:
             return orjson.dumps(orjson.loads(card) | target)
         return card
 
-    def model_endpoints_json(self, name: str) -> bytes:
-        """Raises AppError (missing) for a model that is not known."""
+    def model_endpoints_json(self, name: str, figures_of: FiguresOf = _unknown_figures, now_s: int = 0) -> bytes:
+        """One model's endpoints, with figures that are a few seconds old at most.
+
+        Raises:
+            AppError: missing, for a model that is not known.
+        """
         model = self._find(name)
-        ready = self.endpoints_json.get(model.id)
-        if ready is None:
-            ready = self.endpoints_json[model.id] = orjson.dumps(model_endpoints(model))
-        return ready
+        ready = self.prepared.get(model.id)
+        if ready is None or now_s >= ready.until_s:
+            json = orjson.dumps(model_endpoints(model, figures_of))
+            ready = self.prepared[model.id] = Prepared(json, now_s + _MODEL_REFRESH_S)
+        return ready.json
+
+    def zdr_json(self, figures_of: FiguresOf = _unknown_figures, now_s: int = 0) -> bytes:
+        """All endpoints without data retention; there are many, so that the figures may be half a minute old."""
+        ready = self.prepared.get("")
+        if ready is None or now_s >= ready.until_s:
+            cards = [
+                card[:-1] + b"," + (_UNKNOWN if (found := figures_of(one)) is NO_FIGURES else _figures_json(found))
+                for one, card in self.zdr_cards
+            ]
+            json = b'{"data":[' + b",".join(cards) + b"]}"
+            ready = self.prepared[""] = Prepared(json, now_s + _ZDR_REFRESH_S)
+        return ready.json
 
     @property
     def _models(self) -> Sequence[Model]:
@@ -101,18 +142,18 @@ def make_shelf(catalogue: Catalogue) -> Shelf:
     """Some 50 ms of work for the whole catalogue: done beside the loop when requests are running."""
     models = [model for model in catalogue.models.values() if model.endpoints]
     cards = {model.id: orjson.dumps(model_card(model)) for model in models}
-    zdr: list[Any] = []
+    zdr: list[tuple[str, bytes]] = []
     providers: dict[str, Any] = {}
     for model in models:
         for one in model.endpoints:
             providers.setdefault(one.provider.slug, provider_card(one.provider))
             if one.provider.zero_data_retention:
-                zdr.append(endpoint_card(model, one))
+                zdr.append((one.id, orjson.dumps(endpoint_card(model, one))))
     return Shelf(
         catalogue,
         cards,
         _model_list(listed(models, NO_FILTER, 0), cards, EVERYTHING),
-        orjson.dumps({"data": zdr}),
+        tuple(zdr),
         orjson.dumps({"data": [providers[slug] for slug in sorted(providers)]}),
     )
 

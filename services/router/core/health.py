@@ -1,236 +1,336 @@
-"""How well endpoints do: a sliding window of outcomes, and running means of speed, per endpoint.
+"""How well endpoints and credentials do: fed by outcomes, read by plans as snapshots and by people as figures.
 
-Owns what counts as a failure and when an endpoint goes behind. Does not decide orders (plan.py does).
-Times are those of the events, in wall-clock seconds, since they come from other machines and from the past after a
-restart. Invariant: an update costs the same whatever came before, and memory is bounded.
+Owns what is known of all of them, and who is behind. Does not decide orders (plan.py does); counting is next door
+(windows, history, circuit, stickiness). Invariants: memory is bounded; what a plan reads was made before, at most once a
+second and for what changed alone; a standing that an outcome changes is there at once.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
-from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+import heapq
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
+from itertools import islice
+from typing import Final, NamedTuple
 
-WINDOW_S = 30
-OUTAGE_FAILURES = 3
-SHARE = 5
-"""An endpoint goes behind when at least one in this many attempts went wrong (DESIGN §11)."""
-MAX_ENDPOINTS = 20_000
-_NEWEST_WEIGHT = 0.2
+from services.router.core.circuit import Breaker
+from services.router.core.history import BUCKET_S, History, Tally
+from services.router.core.sketch import key_of
+from services.router.core.snapshot import UNKNOWN_HEALTH, HealthSnapshot, Percentiles, Standing, ToolRecord
+from services.router.core.stickiness import Served, StickySessions
+from services.router.core.verdicts import Outcome, Verdict, verdict_of
+from services.router.core.windows import WINDOW_S, Rolling
 
+__all__ = [
+    "UNKNOWN_HEALTH", "WINDOW_S", "Health", "HealthSnapshot", "Outcome", "Percentiles", "Standing", "ToolRecord",
+    "Verdict", "verdict_of",
+]  # fmt: skip
 
-class Verdict(StrEnum):
-    """What an attempt says about its endpoint."""
-
-    SUCCESS = "success"
-    FAILURE = "failure"
-    RATE_LIMITED = "rate_limited"
-    NOTHING = "nothing"
-    """The caller's fault, or nobody's."""
-
-
-_VERDICT_OF_CLASS: Mapping[str, Verdict] = {
-    "authentication": Verdict.FAILURE,
-    "insufficient_credits": Verdict.FAILURE,
-    "not_found": Verdict.FAILURE,
-    "overloaded": Verdict.FAILURE,
-    "timeout": Verdict.FAILURE,
-    "upstream": Verdict.FAILURE,
-    "rate_limited": Verdict.RATE_LIMITED,
-    "invalid_request": Verdict.NOTHING,
-    "context_length_exceeded": Verdict.NOTHING,
-    "content_policy": Verdict.NOTHING,
-    "permission": Verdict.NOTHING,
-    "request_too_large": Verdict.NOTHING,
+MAX_ENDPOINTS: Final = 20_000
+MAX_CREDENTIALS: Final = 20_000
+REPLAY_S: Final = 600
+"""How far back outcomes still say something of now; what a restarted router reads again."""
+ENOUGH: Final = 100
+"""Requests that an uptime is made of, at least (reference §1.3)."""
+NORMAL_UPTIME: Final = 95
+FALLBACK_UPTIME: Final = 80
+ENDPOINT_FAILURES: Final = 5
+CREDENTIAL_FAILURES: Final = 3
+_FORGOTTEN_PER_S: Final = 128
+_MEASURED_PER_S: Final = 64
+_STATUS: Final = {
+    Standing.DEGRADED: -1,
+    Standing.FALLBACK_ONLY: -2,
+    Standing.RATE_LIMITED: -3,
+    Standing.OUTAGE: -5,
+    Standing.TRIPPED: -5,
 }
-"""By error class (reference wire facts §0); the status decides for any other."""
+"""The reference has these numbers (and -10) without a word about them."""
 
 
-class Standing(StrEnum):
-    """Why an endpoint is behind; the worst that holds."""
-
-    OUTAGE = "outage"
-    RATE_LIMITED = "rate_limited"
-    DEGRADED = "degraded"
-    """Uptime from 80 % to below 95 %."""
-    FALLBACK_ONLY = "fallback_only"
-    """Uptime below 80 %."""
-    TRIPPED = "tripped"
-    """The circuit is open."""
-
-
-@dataclass(frozen=True, slots=True)
-class Percentiles:
-    """Of `count` measurements."""
-
-    p50: float
-    p75: float
-    p90: float
-    p99: float
-    count: int
-
-
-class ToolRecord(NamedTuple):
-    """How requests with tools went of late."""
-
-    requests: int
-    failures: int
-    """Of them, those with a call that is no JSON, of no known tool, or against its schema."""
-
-
-_NONE: Final[Mapping[str, Any]] = MappingProxyType({})
-
-
-class HealthSnapshot(NamedTuple):
-    """What a plan sees, by endpoint id unless said otherwise.
+class Figures(NamedTuple):
+    """What is shown of an endpoint; None where too little is known.
 
     Attributes:
-        latency_s: seconds to the first event, over the last 5 minutes; those that were measured alone.
-        throughput: completion tokens per second of the whole time, over the last 5 minutes.
-        cooling: credentials that are not to be used now: a provider's slug for the platform's own, or the id of an
-            account's.
-        sticky: which endpoint holds the prompt cache of a conversation, by session key.
+        status: 0 when all is well.
+        uptime_5m: per cent.
+        latency_s: over half an hour.
     """
 
-    behind: Mapping[str, Standing] = _NONE
-    latency_s: Mapping[str, Percentiles] = _NONE
-    throughput: Mapping[str, Percentiles] = _NONE
-    tool_calls: Mapping[str, ToolRecord] = _NONE
-    cooling: frozenset[str] = frozenset()
-    sticky: Mapping[str, str] = _NONE
+    status: int = 0
+    uptime_5m: float | None = None
+    uptime_30m: float | None = None
+    uptime_1d: float | None = None
+    latency_s: Percentiles | None = None
+    throughput: Percentiles | None = None
 
 
-UNKNOWN_HEALTH = HealthSnapshot()
+NO_FIGURES: Final = Figures()
 
 
-def verdict_of(*, succeeded: bool, status: int, error_class: str) -> Verdict:
-    """The reference's rule (§1.3): failures are 401, 402, 404, 5xx, time-outs and broken streams."""
-    if succeeded:
-        return Verdict.SUCCESS
-    return _VERDICT_OF_CLASS.get(error_class) or _verdict_of_status(status)
+class HealthStatus(NamedTuple):
+    """How much is known and how much is wrong, for operators."""
+
+    by_standing: Mapping[Standing, int]
+    cooling: int
+    endpoints: int
+    sessions: int
 
 
-def _verdict_of_status(status: int) -> Verdict:
-    if status == 429:
-        return Verdict.RATE_LIMITED
-    if status in {0, 401, 402, 404, 408} or status >= 500:
-        return Verdict.FAILURE
-    return Verdict.NOTHING
+class _Endpoint:
+    """What is known of one endpoint."""
 
+    __slots__ = ("breaker", "history", "id", "rolling")
 
-class Window:
-    """Counts of the last `WINDOW_S` seconds, in buckets of one second."""
+    def __init__(self, endpoint_id: str, luck: float) -> None:
+        self.id = endpoint_id
+        self.breaker = Breaker(ENDPOINT_FAILURES, luck)
+        self.rolling = Rolling()
+        self.history = History()
 
-    __slots__ = ("_buckets", "_head_s", "attempts", "failures", "limited")
-
-    def __init__(self) -> None:
-        self._buckets = [(0, 0, 0)] * WINDOW_S
-        self._head_s = 0
-        self.attempts = 0
-        self.failures = 0
-        self.limited = 0
-
-    def advance(self, now_s: int) -> None:
-        """Forgets what is older than the window."""
-        if now_s <= self._head_s:
-            return
-        for second in range(max(self._head_s, now_s - WINDOW_S) + 1, now_s + 1):
-            attempts, failures, limited = self._buckets[second % WINDOW_S]
-            self.attempts -= attempts
-            self.failures -= failures
-            self.limited -= limited
-            self._buckets[second % WINDOW_S] = (0, 0, 0)
-        self._head_s = now_s
-
-    def add(self, at_s: int, verdict: Verdict) -> None:
-        """Counts one outcome; what is older than the window is not counted."""
-        self.advance(at_s)
-        if at_s <= self._head_s - WINDOW_S:
-            return
-        is_limited = verdict is Verdict.RATE_LIMITED
-        is_failure = verdict is Verdict.FAILURE
-        attempts, failures, limited = self._buckets[at_s % WINDOW_S]
-        self._buckets[at_s % WINDOW_S] = (attempts + (not is_limited), failures + is_failure, limited + is_limited)
-        self.attempts += not is_limited
-        self.failures += is_failure
-        self.limited += is_limited
+    def standing(self, now_s: int) -> Standing | None:
+        self.breaker.window.advance(now_s)
+        recent = self.breaker.window.standing
+        if recent is Standing.OUTAGE:
+            return recent
+        if self.breaker.circuit.is_open:
+            return None if self.breaker.circuit.may_try(now_s) else Standing.TRIPPED
+        uptime = _uptime(self.rolling.attempts, self.rolling.failures)
+        if uptime is not None and uptime < FALLBACK_UPTIME:
+            return Standing.FALLBACK_ONLY
+        return recent or (Standing.DEGRADED if uptime is not None and uptime < NORMAL_UPTIME else None)
 
     @property
     def is_suspect(self) -> bool:
-        """Whether it may be behind now, or become so when older successes are forgotten."""
-        return self.failures >= OUTAGE_FAILURES or self.limited > 0
-
-    @property
-    def standing(self) -> Standing | None:
-        if self.failures >= OUTAGE_FAILURES and self.failures * SHARE >= self.attempts:
-            return Standing.OUTAGE
-        if self.limited and self.limited * SHARE >= self.attempts + self.limited:
-            return Standing.RATE_LIMITED
-        return None
+        """Whether time alone may change its standing."""
+        return self.breaker.is_of_interest or self.rolling.failures > ENOUGH * (100 - NORMAL_UPTIME) // 100
 
 
 class Health:
-    """The health of all endpoints, fed by outcomes, read as snapshots."""
+    """Everything that a router knows of how endpoints do.
 
-    def __init__(self, max_endpoints: int = MAX_ENDPOINTS) -> None:
+    Args:
+        seed: differs between routers, so that they do not all try an endpoint again at the same moment.
+    """
+
+    def __init__(self, *, seed: str = "", max_endpoints: int = MAX_ENDPOINTS) -> None:
+        self._seed = seed
         self._max_endpoints = max_endpoints
-        self._windows: dict[str, Window] = {}
-        self._suspects: dict[str, Window] = {}
+        self._endpoints: dict[str, _Endpoint] = {}
+        self._suspects: dict[str, _Endpoint] = {}
+        self._credentials: dict[str, Breaker] = {}
+        self._due: list[tuple[int, str]] = []
+        """Heap of when an endpoint has something to forget."""
+        self._unmeasured: dict[str, _Endpoint] = {}
+        """Whose percentiles are to be worked out anew."""
+        self._behind: dict[str, Standing] = {}
         self._latency_s: dict[str, Percentiles] = {}
         self._throughput: dict[str, Percentiles] = {}
-        self._snapshot = HealthSnapshot({}, self._latency_s, self._throughput)
-        self._snapshot_s = -1
+        self._cooling: set[str] = set()
+        self._to_try: set[str] = set()
+        """Ids of endpoints, and credentials, of which a request may find out whether they work again."""
+        self.sticky = StickySessions()
+        self._snapshot = HealthSnapshot(sticky=self.sticky)
+        self._has_news = False
+        self._now_s = 0
 
-    def record(self, endpoint_id: str, verdict: Verdict, at_s: int, now_s: int) -> None:
-        """Counts one outcome at the time it happened; clocks that run ahead are taken as now."""
+    def learn(self, outcome: Outcome, now_s: int) -> None:
+        """Takes in how an attempt ended, at the time it happened; clocks that run ahead are taken as now."""
+        verdict, at_s = outcome.verdict, min(outcome.at_s, now_s)
+        if outcome.credential and now_s - at_s < REPLAY_S:
+            self._learn_of_credential(outcome, at_s)
         if verdict is Verdict.NOTHING:
             return
-        window = self._windows.get(endpoint_id)
-        if window is None:
-            if len(self._windows) >= self._max_endpoints:
-                self._forget(next(iter(self._windows)))
-            window = self._windows[endpoint_id] = Window()
-        window.add(min(at_s, now_s), verdict)
-        if window.is_suspect:
-            self._suspects[endpoint_id] = window
-            self._snapshot_s = -1
-
-    def record_speed(self, endpoint_id: str, latency_ms: int, tokens: int, total_ms: int) -> None:
-        """Takes in one success: time to the first event, and completion tokens over the whole time."""
-        if endpoint_id not in self._windows:
+        if not outcome.is_own and (outcome.blames_credential or verdict is Verdict.RATE_LIMITED):
             return
-        if latency_ms > 0:
-            _blend_in(self._latency_s, endpoint_id, latency_ms / 1000)
-        if tokens > 0 and total_ms > 0:
-            _blend_in(self._throughput, endpoint_id, tokens * 1000 / total_ms)
+        one = self._endpoints.get(outcome.endpoint_id) or self._remember(outcome.endpoint_id)
+        if now_s - at_s < REPLAY_S and not outcome.blames_credential:
+            one.breaker.record(verdict, outcome.started_s or at_s, at_s)
+        if verdict is not Verdict.RATE_LIMITED:
+            self._count(one, outcome, at_s, now_s)
+        if one.is_suspect or one.id in self._suspects:
+            self._suspects[one.id] = one
+            self._settle(one, now_s)
 
     def snapshot(self, now_s: int) -> HealthSnapshot:
-        """What is known now. `behind` is a mapping of its own; the speeds go on living."""
-        if self._snapshot_s == now_s or not self._suspects:
-            return self._snapshot
-        behind: dict[str, Standing] = {}
-        for endpoint_id, window in list(self._suspects.items()):
-            window.advance(now_s)
-            standing = window.standing
-            if standing is not None:
-                behind[endpoint_id] = standing
-            if not window.is_suspect:
-                del self._suspects[endpoint_id]
-        self._snapshot = HealthSnapshot(behind, self._latency_s, self._throughput)
-        self._snapshot_s = now_s
+        """What is known now."""
+        if now_s > self._now_s:
+            self.advance(now_s)
+        if self._has_news:
+            self._has_news = False
+            self._snapshot = self._snapshot._replace(behind=dict(self._behind), cooling=frozenset(self._cooling))
         return self._snapshot
 
+    def advance(self, now_s: int) -> None:
+        """Lets time pass: a bounded piece of the work that it makes."""
+        self._now_s = now_s
+        self.sticky.advance(now_s)
+        for _ in range(_FORGOTTEN_PER_S):
+            if not self._due or self._due[0][0] > now_s:
+                break
+            one = self._endpoints.get(heapq.heappop(self._due)[1])
+            if one is not None:
+                one.rolling.advance(now_s)
+                self._unmeasured[one.id] = one
+        self._measure()
+        for one in list(self._suspects.values()):
+            self._settle(one, now_s)
+            if not one.is_suspect:
+                del self._suspects[one.id]
+        for name, breaker in list(self._credentials.items()):
+            self._settle_credential(name, breaker, now_s)
+
+    def planned(self, endpoint_id: str, credential: str, now_s: int) -> None:
+        """Says whom a request will try first: if that is to find out whether they work again, others need not."""
+        if not self._to_try:
+            return
+        if endpoint_id in self._to_try:
+            one = self._endpoints[endpoint_id]
+            one.breaker.circuit.try_now(now_s)
+            self._settle(one, now_s)
+        if credential in self._to_try:
+            breaker = self._credentials[credential]
+            breaker.circuit.try_now(now_s)
+            self._settle_credential(credential, breaker, now_s)
+
+    def figures(self, endpoint_id: str, now_s: int) -> Figures:
+        """What is shown of an endpoint."""
+        one = self._endpoints.get(endpoint_id)
+        if one is None:
+            return NO_FIGURES
+        one.rolling.advance(now_s)
+        one.history.advance(now_s // BUCKET_S)
+        standing = one.standing(now_s)
+        recent, day = one.history.recent, one.history.day
+        return Figures(
+            0 if standing is None else _STATUS[standing],
+            _uptime(one.rolling.attempts, one.rolling.failures),
+            _uptime(recent.attempts, recent.failures),
+            _uptime(day.attempts, day.failures),
+            recent.latency.percentiles(),
+            recent.throughput.percentiles(),
+        )
+
+    def see(self, bucket: int, tallies: Iterable[tuple[str, Tally]], now_s: int) -> None:
+        """Takes in what a router published of a bucket."""
+        for endpoint_id, tally in tallies:
+            one = self._endpoints.get(endpoint_id) or self._remember(endpoint_id)
+            one.history.see(bucket, now_s // BUCKET_S, tally)
+
+    def unseen(self, bucket: int) -> list[tuple[str, Tally]]:
+        """What was counted here of a bucket and nobody published as fully."""
+        found = ((one.id, one.history.unseen(bucket)) for one in self._endpoints.values())
+        return [(endpoint_id, tally) for endpoint_id, tally in found if tally is not None]
+
+    def remember_served(self, served: Served, now_s: int) -> None:
+        """Ties a conversation to the endpoint that served it."""
+        one = self._endpoints.get(served.endpoint_id)
+        self.sticky.learn(served if one is None else served._replace(endpoint_id=one.id), now_s)
+
+    def status(self) -> HealthStatus:
+        by_standing = dict.fromkeys(Standing, 0)
+        for standing in self._behind.values():
+            by_standing[standing] += 1
+        return HealthStatus(by_standing, len(self._cooling), len(self._endpoints), len(self.sticky))
+
+    def _count(self, one: _Endpoint, outcome: Outcome, at_s: int, now_s: int) -> None:
+        failed = outcome.verdict is Verdict.FAILURE
+        latency_key = throughput_key = None
+        if outcome.latency_ms > 0:
+            latency_key = key_of(outcome.latency_ms / 1000)
+        if outcome.completion_tokens > 0 and outcome.total_ms > 0:
+            throughput_key = key_of(outcome.completion_tokens * 1000 / outcome.total_ms)
+        due_s = one.rolling.add(at_s, now_s, failed=failed, latency_key=latency_key, throughput_key=throughput_key)
+        if due_s is not None:
+            heapq.heappush(self._due, (due_s, one.id))
+        if latency_key is not None or throughput_key is not None:
+            self._unmeasured[one.id] = one
+        one.history.add(
+            at_s // BUCKET_S, now_s // BUCKET_S, failed=failed, latency_key=latency_key, throughput_key=throughput_key
+        )
+
+    def _learn_of_credential(self, outcome: Outcome, at_s: int) -> None:
+        breaker = self._credentials.get(outcome.credential)
+        if breaker is None:
+            if not outcome.blames_credential:
+                return
+            if len(self._credentials) >= MAX_CREDENTIALS:
+                self._forget_credential(next(iter(self._credentials)))
+            breaker = self._credentials[outcome.credential] = Breaker(CREDENTIAL_FAILURES, self._luck(outcome.credential))
+        if outcome.blames_credential:
+            verdict = Verdict.FAILURE
+        elif outcome.verdict is Verdict.SUCCESS:
+            verdict = Verdict.SUCCESS
+        else:
+            return
+        breaker.record(verdict, outcome.started_s or at_s, at_s)
+        self._settle_credential(outcome.credential, breaker, max(self._now_s, at_s))
+
+    def _settle(self, one: _Endpoint, now_s: int) -> None:
+        standing = one.standing(now_s)
+        if standing is None and one.breaker.circuit.is_open:
+            self._to_try.add(one.id)
+        else:
+            self._to_try.discard(one.id)
+        if standing is self._behind.get(one.id):
+            return
+        self._has_news = True
+        if standing is None:
+            del self._behind[one.id]
+        else:
+            self._behind[one.id] = standing
+
+    def _settle_credential(self, name: str, breaker: Breaker, now_s: int) -> None:
+        breaker.window.advance(now_s)
+        may_try = breaker.circuit.may_try(now_s)
+        is_cooling = breaker.circuit.is_open and not may_try
+        if is_cooling is not (name in self._cooling):
+            self._has_news = True
+        for names, belongs in ((self._to_try, may_try), (self._cooling, is_cooling)):
+            if belongs:
+                names.add(name)
+            else:
+                names.discard(name)
+        if not breaker.is_of_interest and not breaker.window.failures and breaker.circuit.is_forgiven(now_s):
+            self._forget_credential(name)
+
+    def _forget_credential(self, name: str) -> None:
+        del self._credentials[name]
+        self._to_try.discard(name)
+        self._cooling.discard(name)
+        self._has_news = True
+
+    def _measure(self) -> None:
+        """Works out some of the percentiles anew, those that have waited longest."""
+        if not self._unmeasured:
+            return
+        for endpoint_id in list(islice(self._unmeasured, _MEASURED_PER_S)):
+            one = self._unmeasured.pop(endpoint_id)
+            for known, sketch in ((self._latency_s, one.rolling.latency), (self._throughput, one.rolling.throughput)):
+                found = sketch.percentiles()
+                if found is not None:
+                    known[endpoint_id] = found
+                else:
+                    known.pop(endpoint_id, None)
+        self._snapshot = self._snapshot._replace(latency_s=dict(self._latency_s), throughput=dict(self._throughput))
+
+    def _remember(self, endpoint_id: str) -> _Endpoint:
+        if len(self._endpoints) >= self._max_endpoints:
+            self._forget(next(iter(self._endpoints)))
+        one = self._endpoints[endpoint_id] = _Endpoint(endpoint_id, self._luck(endpoint_id))
+        return one
+
     def _forget(self, endpoint_id: str) -> None:
-        del self._windows[endpoint_id]
-        self._suspects.pop(endpoint_id, None)
-        self._latency_s.pop(endpoint_id, None)
-        self._throughput.pop(endpoint_id, None)
-        self._snapshot = HealthSnapshot({}, self._latency_s, self._throughput)
-        self._snapshot_s = -1
+        for known in (
+            self._endpoints, self._suspects, self._behind, self._unmeasured, self._latency_s, self._throughput,
+        ):  # fmt: skip
+            known.pop(endpoint_id, None)
+        self._to_try.discard(endpoint_id)
+        self._has_news = True
+
+    def _luck(self, name: str) -> float:
+        digest = blake2b(f"{self._seed}\0{name}".encode(), digest_size=4).digest()
+        return int.from_bytes(digest, "big") / 2**32
 
 
-def _blend_in(measured: dict[str, Percentiles], endpoint_id: str, value: float) -> None:
-    """A running mean stands for every percentile."""
-    old = measured.get(endpoint_id)
-    mean = value if old is None else old.p50 + _NEWEST_WEIGHT * (value - old.p50)
-    measured[endpoint_id] = Percentiles(mean, mean, mean, mean, 1 if old is None else old.count + 1)
+def _uptime(attempts: int, failures: int) -> float | None:
+    """Per cent; None of too few."""
+    return None if attempts < ENOUGH else round(100 * (attempts - failures) / attempts, 3)

@@ -4,12 +4,15 @@ Owns these shapes, with every field that both generations of the official SDK re
 Invariant: prices are decimal strings made from integers.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from libs.money import format_price_per_unit
 from libs.pricing import Tier
 from services.router.core.catalogue import Endpoint, Model, Price, Provider
+from services.router.core.health import Figures
+from services.router.core.snapshot import Percentiles
 
 _TOOL_CHOICES = ("auto", "function", "none", "required")
 _KINDS = {"chat": "A chat model", "completion": "A text completion model", "embedding": "An embedding model",
@@ -53,7 +56,7 @@ def model_card(model: Model) -> dict[str, Any]:
     return card
 
 
-def model_endpoints(model: Model) -> dict[str, Any]:
+def model_endpoints(model: Model, figures_of: Callable[[str], Figures]) -> dict[str, Any]:
     """One model with its endpoints, which may be none."""
     return {
         "data": {
@@ -62,7 +65,7 @@ def model_endpoints(model: Model) -> dict[str, Any]:
             "created": model.created_s,
             "description": description(model),
             "architecture": _architecture(model),
-            "endpoints": [endpoint_card(model, endpoint) for endpoint in model.endpoints],
+            "endpoints": [endpoint_card(model, one) | figures_card(figures_of(one.id)) for one in model.endpoints],
         }
     }
 
@@ -88,6 +91,7 @@ def provider_card(provider: Provider) -> dict[str, Any]:
 
 
 def endpoint_card(model: Model, endpoint: Endpoint) -> dict[str, Any]:
+    """What the catalogue says of an endpoint."""
     chooses_tools = "tool_choice" in endpoint.supported_parameters
     return {
         "name": f"{endpoint.provider.name} | {model.id}",
@@ -106,13 +110,26 @@ def endpoint_card(model: Model, endpoint: Endpoint) -> dict[str, Any]:
         "supports_diarization": False,
         "native_tools": {},
         "service_tier": endpoint.service_tier or None,
-        "status": 0,
-        "uptime_last_5m": None,
-        "uptime_last_30m": None,
-        "uptime_last_1d": None,
-        "latency_last_30m": None,
-        "throughput_last_30m": None,
     }
+
+
+def figures_card(figures: Figures) -> dict[str, Any]:
+    """What is measured of an endpoint: uptimes in per cent, latencies in milliseconds, tokens per second."""
+    return {
+        "status": figures.status,
+        "uptime_last_5m": figures.uptime_5m,
+        "uptime_last_30m": figures.uptime_30m,
+        "uptime_last_1d": figures.uptime_1d,
+        "latency_last_30m": _percentiles(figures.latency_s, 1000),
+        "throughput_last_30m": _percentiles(figures.throughput, 1),
+    }
+
+
+def _percentiles(found: Percentiles | None, factor: int) -> dict[str, float] | None:
+    if found is None:
+        return None
+    shown = {"p50": found.p50, "p75": found.p75, "p90": found.p90, "p99": found.p99}
+    return {name: round(value * factor, 3) for name, value in shown.items()}
 
 
 def _architecture(model: Model) -> dict[str, Any]:

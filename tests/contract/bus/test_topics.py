@@ -1,6 +1,7 @@
 """The catalogue that programs read is the one that people edit."""
 
 import importlib
+import re
 from pathlib import Path
 
 import yaml
@@ -31,8 +32,8 @@ def test_catalogue_agrees_with_its_source() -> None:
 
 def test_messages_exist_and_have_the_fields_that_identify_them() -> None:
     for topic in CATALOGUE:
-        package, _, _ = topic.message.rpartition(".")
-        importlib.import_module(f"{package}.usage_recorded_pb2")
+        package, _, name = topic.message.rpartition(".")
+        importlib.import_module(f"{package}.{re.sub('(?<!^)(?=[A-Z])', '_', name).lower()}_pb2")
         descriptor = descriptor_pool.Default().FindMessageTypeByName(topic.message)
         assert {topic.key, topic.event_id} <= set(descriptor.fields_by_name)
 
