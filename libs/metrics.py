@@ -152,7 +152,9 @@ class Metrics:
             registry=self.registry,
         )
         self.endpoints_known = Gauge(
-            "switchyard_endpoints_known", "Endpoints of whose health the router knows something.", registry=self.registry
+            "switchyard_endpoints_known",
+            "Endpoints of whose health the router knows something.",
+            registry=self.registry,
         )
         self.credentials_cooling = Gauge(
             "switchyard_credentials_cooling", "Credentials that providers refuse and that rest.", registry=self.registry

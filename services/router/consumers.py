@@ -67,6 +67,8 @@ class HealthObserver:
                 message.ParseFromString(delivered.record.value)
                 bucket = convert_health.bucket_from_proto(message, measured_from)
             except (DecodeError, ValueError) as error:
-                self._throttled.warning("health record cannot be read", offset=delivered.offset, reason=str(error)[:200])
+                self._throttled.warning(
+                    "health record cannot be read", offset=delivered.offset, reason=str(error)[:200]
+                )
                 continue
             self._handlers.see(bucket.number, bucket.tallies)

@@ -59,7 +59,7 @@ def served_from_proto(event: events.UsageRecorded) -> Served | None:
     if event.outcome != events.OUTCOME_COMPLETED or not event.session_key or event.finish_reason == _ERROR:
         return None
     return Served(
-        event.session_key,
+        f"{event.session_key}/{event.model}",
         event.endpoint_id,
         event.recorded_at_ms // 1000,
         event.has_explicit_session,

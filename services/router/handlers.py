@@ -4,7 +4,7 @@ Owns which catalogue is on offer now. Does not know messages. Invariant: a catal
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from libs.clock import Clock
 from libs.errors import unavailable
@@ -64,6 +64,12 @@ class RouterHandlers:
             seed=seed,
         )
 
+    def begin(self, plan: Plan) -> None:
+        """Says that this plan is about to be tried, and not merely asked about."""
+        first = plan.attempts[0]
+        credential = first.credential.id if first.credential is not None else first.endpoint.provider.slug
+        self._health.planned(first.endpoint.id, credential, self._clock.now_ms() // 1000)
+
     def list_models(self, wanted: ModelFilter, page: Page) -> Reply:
         now_s = self._clock.now_ms() // 1000
         return self.on_offer.list_models(wanted, page, now_s, self._health.snapshot(now_s))
@@ -74,7 +80,9 @@ class RouterHandlers:
     def model_endpoints(self, model: str) -> bytes:
         """One model's endpoints with their figures. Raises AppError (missing) for a model that is not known."""
         now_s = self._clock.now_ms() // 1000
-        return self.on_offer.model_endpoints_json(model, lambda endpoint_id: self._health.figures(endpoint_id, now_s), now_s)
+        return self.on_offer.model_endpoints_json(
+            model, lambda endpoint_id: self._health.figures(endpoint_id, now_s), now_s
+        )
 
     def zdr_endpoints(self) -> bytes:
         """Endpoints without data retention, with their figures."""

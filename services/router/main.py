@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
-from random import random
 
 from switchyard.provider.v1.provider_pb2_grpc import ProviderAdapterServiceStub
 from switchyard.routing.v1.routing_pb2 import TimeLimits
@@ -32,6 +31,7 @@ from services.router.convert import PlanMessages
 from services.router.core.catalogue import Catalogue
 from services.router.core.fields import CatalogueError
 from services.router.core.health import Health
+from services.router.core.luck import luck
 from services.router.core.offer import Offer, offer_providers
 from services.router.handlers import OfferDisplay, RouterHandlers
 from services.router.keeper import CatalogueKeeper, Display, OverlayFolder
@@ -73,7 +73,9 @@ def build(
     catalogue = _first(keeper)
     display: Display
     servicer = RouterServicer(handlers, PlanMessages(time_limits(routing)), metrics)
-    publisher = HealthPublisher(handlers, event_log, clock, metrics, router_id=router_id, luck=random())
+    publisher = HealthPublisher(
+        handlers, event_log, clock, metrics, router_id=router_id, luck=luck(router_id, "health")
+    )
     background: dict[str, Background] = {
         "usage": UsageObserver(handlers, event_log, clock).run,
         "health": HealthObserver(handlers, event_log, clock).run,

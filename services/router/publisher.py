@@ -38,7 +38,14 @@ class HealthPublisher:
     """
 
     def __init__(
-        self, handlers: RouterHandlers, event_log: EventLog, clock: Clock, metrics: Metrics, *, router_id: str, luck: float
+        self,
+        handlers: RouterHandlers,
+        event_log: EventLog,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        router_id: str,
+        luck: float,
     ) -> None:
         self._handlers = handlers
         self._event_log = event_log

@@ -22,11 +22,7 @@ class RouterServicer(RouterServiceServicer):
 
     async def Plan(self, request: pb.PlanRequest, context: Any) -> pb.PlanResponse:
         started = perf_counter()
-        wishes = convert.wishes_from_proto(request)
-        plan = self._handlers.plan(wishes, request.generation_id)
-        response = self._messages.plan_to_proto(plan, self._handlers.on_offer.catalogue)
-        if request.explain:
-            response.explanation.CopyFrom(convert.explanation_to_proto(plan, wishes))
+        response = self._planned(request, begins=True)
         self._plan_seconds.observe(perf_counter() - started)
         return response
 
@@ -35,13 +31,23 @@ class RouterServicer(RouterServiceServicer):
         asked.CopyFrom(request.plan)
         asked.explain = True
         try:
-            return pb.ExplainResponse(plan=await self.Plan(asked, context))
+            return pb.ExplainResponse(plan=self._planned(asked, begins=False))
         except EmptyPlanError as error:
             candidates = convert.dropped_to_proto(error.dropped, convert.wishes_from_proto(asked))
             empty = pb.PlanResponse(explanation=pb.Explanation(candidates=candidates))
             return pb.ExplainResponse(plan=empty, problem=convert.problem_to_proto(error))
         except AppError as error:
             return pb.ExplainResponse(problem=convert.problem_to_proto(error))
+
+    def _planned(self, request: pb.PlanRequest, *, begins: bool) -> pb.PlanResponse:
+        wishes = convert.wishes_from_proto(request)
+        plan = self._handlers.plan(wishes, request.generation_id)
+        if begins:
+            self._handlers.begin(plan)
+        response = self._messages.plan_to_proto(plan, self._handlers.on_offer.catalogue)
+        if request.explain:
+            response.explanation.CopyFrom(convert.explanation_to_proto(plan, wishes))
+        return response
 
     async def ListModels(self, request: pb.ListModelsRequest, context: Any) -> pb.ListModelsResponse:
         wanted = convert.filter_from_proto(request.filter)

@@ -41,9 +41,7 @@ class Circuit:
 
     def may_try(self, now_s: int) -> bool:
         """Whether it is half open, and nobody tries just now."""
-        return (
-            self.is_open and now_s >= self.until_s and (self._probe_s is None or now_s - self._probe_s >= PROBE_S)
-        )
+        return self.is_open and now_s >= self.until_s and (self._probe_s is None or now_s - self._probe_s >= PROBE_S)
 
     def is_forgiven(self, now_s: int) -> bool:
         return not self.is_open and now_s - self._closed_s >= FORGIVING_S
@@ -77,7 +75,8 @@ class Breaker:
     """A circuit, and the failures of the last 30 seconds that open it.
 
     Args:
-        failures: so many in a row open it, and so many in the window that are at least half of the attempts.
+        failures: so many in the window open it that are at least half of the attempts, or so many in a row, however
+            slowly they come.
         luck: from 0 to 1; see `Circuit.open`.
     """
 
@@ -109,7 +108,8 @@ class Breaker:
 
     @property
     def _is_failing(self) -> bool:
+        """Half of many, or several in a row where there are few: with many, some in a row are chance."""
         window = self.window
-        return self._in_a_row >= self._failures or (
-            window.failures >= self._failures and window.failures * 2 >= window.attempts
-        )
+        if window.failures >= self._failures and window.failures * 2 >= window.attempts:
+            return True
+        return self._in_a_row >= self._failures and window.failures == window.attempts

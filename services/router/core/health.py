@@ -7,12 +7,12 @@ second and for what changed alone; a standing that an outcome changes is there a
 
 import heapq
 from collections.abc import Iterable, Mapping
-from hashlib import blake2b
 from itertools import islice
 from typing import Final, NamedTuple
 
 from services.router.core.circuit import Breaker
 from services.router.core.history import BUCKET_S, History, Tally
+from services.router.core.luck import luck
 from services.router.core.sketch import key_of
 from services.router.core.snapshot import UNKNOWN_HEALTH, HealthSnapshot, Percentiles, Standing, ToolRecord
 from services.router.core.stickiness import Served, StickySessions
@@ -254,7 +254,9 @@ class Health:
                 return
             if len(self._credentials) >= MAX_CREDENTIALS:
                 self._forget_credential(next(iter(self._credentials)))
-            breaker = self._credentials[outcome.credential] = Breaker(CREDENTIAL_FAILURES, self._luck(outcome.credential))
+            breaker = self._credentials[outcome.credential] = Breaker(
+                CREDENTIAL_FAILURES, luck(self._seed, outcome.credential)
+            )
         if outcome.blames_credential:
             verdict = Verdict.FAILURE
         elif outcome.verdict is Verdict.SUCCESS:
@@ -315,7 +317,7 @@ class Health:
     def _remember(self, endpoint_id: str) -> _Endpoint:
         if len(self._endpoints) >= self._max_endpoints:
             self._forget(next(iter(self._endpoints)))
-        one = self._endpoints[endpoint_id] = _Endpoint(endpoint_id, self._luck(endpoint_id))
+        one = self._endpoints[endpoint_id] = _Endpoint(endpoint_id, luck(self._seed, endpoint_id))
         return one
 
     def _forget(self, endpoint_id: str) -> None:
@@ -325,10 +327,6 @@ class Health:
             known.pop(endpoint_id, None)
         self._to_try.discard(endpoint_id)
         self._has_news = True
-
-    def _luck(self, name: str) -> float:
-        digest = blake2b(f"{self._seed}\0{name}".encode(), digest_size=4).digest()
-        return int.from_bytes(digest, "big") / 2**32
 
 
 def _uptime(attempts: int, failures: int) -> float | None:

@@ -52,7 +52,7 @@ class Sketch:
             self.counts = array("I", counts)
         except (OverflowError, TypeError) as error:
             raise ValueError("not the counters of a sketch") from error
-        if self.counts and not (LOWEST_KEY <= first_key and first_key + len(self.counts) - 1 <= HIGHEST_KEY):
+        if self.counts and (first_key < LOWEST_KEY or first_key + len(self.counts) - 1 > HIGHEST_KEY):
             raise ValueError("counters of keys that do not exist")
         self.first_key = first_key
         self.count = sum(self.counts)
@@ -80,8 +80,11 @@ class Sketch:
         if not self.count:
             return None
         up_to = list(accumulate(self.counts))
-        found = (bisect_right(up_to, share * (self.count - 1)) for share in (0.5, 0.75, 0.9, 0.99))
-        return Percentiles(*(float(_MAPPING.value(self.first_key + place)) for place in found), count=self.count)
+        p50, p75, p90, p99 = (
+            float(_MAPPING.value(self.first_key + bisect_right(up_to, share * (self.count - 1))))
+            for share in (0.5, 0.75, 0.9, 0.99)
+        )
+        return Percentiles(p50, p75, p90, p99, self.count)
 
     def _make_room(self, key: int) -> int:
         if not self.counts:

@@ -54,7 +54,7 @@ class HealthSnapshot(NamedTuple):
         throughput: completion tokens per second of the whole time, over the last 5 minutes.
         cooling: credentials that are not to be used now: a provider's slug for the platform's own, or the id of an
             account's.
-        sticky: which endpoint holds the prompt cache of a conversation, by session key.
+        sticky: which endpoint holds the prompt cache of a conversation, by its session key, a slash and the model.
     """
 
     behind: Mapping[str, Standing] = _NONE

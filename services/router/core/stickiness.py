@@ -18,6 +18,7 @@ class Served(NamedTuple):
     """A request of a conversation was served.
 
     Attributes:
+        session_key: of the conversation, a slash, the model.
         is_explicit: the caller named the conversation.
         hit_cache: part of the prompt came from the endpoint's cache.
     """

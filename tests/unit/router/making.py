@@ -6,7 +6,7 @@ from typing import Any
 
 from libs.money import NanoUsdPerMillion
 from services.router.core.catalogue import Catalogue, Endpoint, Model, Price, Provider
-from services.router.core.health import UNKNOWN_HEALTH, HealthSnapshot
+from services.router.core.health import UNKNOWN_HEALTH, Health, HealthSnapshot, Outcome, Standing, Verdict
 from services.router.core.loading import load_catalogue
 from services.router.core.plan import Plan, make_plan
 from services.router.core.wishes import NO_PREFERENCES, Features, Preferences, Wishes
@@ -75,3 +75,26 @@ def slugs(made: Plan) -> list[str]:
 
 def dropped(made: Plan) -> Mapping[str, str]:
     return {one.endpoint.provider.slug: str(one.constraint) for one in made.dropped}
+
+
+NOW_S = 1_750_000_200
+"""The start of five minutes."""
+X = "x/acme/one"
+
+
+def standing(health: Health, now_s: int = NOW_S, endpoint_id: str = X) -> Standing | None:
+    return health.snapshot(now_s).behind.get(endpoint_id)
+
+
+def record(
+    health: Health,
+    verdict: Verdict,
+    count: int = 1,
+    at_s: int = NOW_S,
+    now_s: int | None = None,
+    **facts: Any,
+) -> None:
+    """Tells of so many attempts at `X`, or at another `endpoint_id`."""
+    outcome = Outcome(facts.pop("endpoint_id", X), verdict, at_s, **facts)
+    for _ in range(count):
+        health.learn(outcome, now_s or at_s)

@@ -5,18 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.router.core.health import WINDOW_S, Health, Standing, Verdict, verdict_of
-
-NOW_S = 1_750_000_000
-X = "x/acme/one"
-
-
-def standing(health: Health, now_s: int = NOW_S) -> Standing | None:
-    return health.snapshot(now_s).behind.get(X)
-
-
-def record(health: Health, verdict: Verdict, count: int = 1, at_s: int = NOW_S, now_s: int | None = None) -> None:
-    for _ in range(count):
-        health.record(X, verdict, at_s, now_s or at_s)
+from services.router.core.verdicts import blames_credential
+from services.router.core.windows import Window
+from tests.unit.router.making import NOW_S, X, record, standing
 
 
 @pytest.mark.parametrize(
@@ -99,11 +90,11 @@ def test_events_of_a_clock_that_runs_ahead_count_as_now() -> None:
     )
 )
 def test_standing_is_that_of_a_plain_count_over_the_last_thirty_seconds(events: list[tuple[int, Verdict]]) -> None:
-    health = Health()
+    window = Window()
     now_s = NOW_S
     for delay, verdict in sorted(events, key=lambda event: event[0]):
         now_s = NOW_S + delay
-        record(health, verdict, at_s=now_s)
+        window.add(now_s, verdict)
     recent = [verdict for delay, verdict in events if NOW_S + delay > now_s - WINDOW_S]
     failures, limited = recent.count(Verdict.FAILURE), recent.count(Verdict.RATE_LIMITED)
     expected = None
@@ -111,30 +102,75 @@ def test_standing_is_that_of_a_plain_count_over_the_last_thirty_seconds(events: 
         expected = Standing.OUTAGE
     elif limited and limited * 5 >= len(recent):
         expected = Standing.RATE_LIMITED
-    assert standing(health, now_s) is expected
+    assert window.standing is expected
 
 
 def test_memory_is_bounded_and_the_oldest_is_forgotten() -> None:
     health = Health(max_endpoints=10)
     for number in range(100):
         for _ in range(3):
-            health.record(f"e{number}", Verdict.FAILURE, NOW_S, NOW_S)
-        health.record_speed(f"e{number}", 100, 10, 1000)
+            record(health, Verdict.FAILURE, endpoint_id=f"e{number}")
+        record(health, Verdict.SUCCESS, endpoint_id=f"e{number}", latency_ms=100, completion_tokens=10, total_ms=1000)
     snapshot = health.snapshot(NOW_S)
     expected = {f"e{number}" for number in range(90, 100)}
     assert set(snapshot.behind) == set(snapshot.latency_s) == set(snapshot.throughput) == expected
 
 
-def test_speeds_follow_what_is_measured() -> None:
+def test_speeds_are_those_of_the_last_five_minutes_and_a_second_old_at_most() -> None:
+    health = Health()
+    record(health, Verdict.SUCCESS, latency_ms=100, completion_tokens=50, total_ms=1000)
+    assert health.snapshot(NOW_S).latency_s[X].p50 == pytest.approx(0.1, rel=0.021)
+    assert health.snapshot(NOW_S).throughput[X].p50 == pytest.approx(50, rel=0.021)
+    record(health, Verdict.SUCCESS, 50, at_s=NOW_S + 200, latency_ms=300, completion_tokens=10, total_ms=1000)
+    assert health.snapshot(NOW_S + 201).latency_s[X].p50 == pytest.approx(0.3, rel=0.021)
+    assert health.snapshot(NOW_S + 201).latency_s[X].count == 51
+    assert health.snapshot(NOW_S + 201).throughput[X].p50 == pytest.approx(10, rel=0.021)
+    assert health.snapshot(NOW_S + 301).latency_s[X].count == 50
+    assert health.snapshot(NOW_S + 501).latency_s == {}
+
+
+def test_snapshots_do_not_change_afterwards() -> None:
+    health = Health()
+    record(health, Verdict.SUCCESS, latency_ms=100)
+    before = health.snapshot(NOW_S)
+    record(health, Verdict.FAILURE, 9, endpoint_id="y")
+    record(health, Verdict.SUCCESS, at_s=NOW_S + 1, latency_ms=900)
+    assert health.snapshot(NOW_S + 1).behind
+    assert (before.behind, before.latency_s[X].count) == ({}, 1)
+
+
+def test_nothing_new_makes_no_new_snapshot() -> None:
     health = Health()
     record(health, Verdict.SUCCESS)
-    health.record_speed(X, 100, 50, 1000)
-    assert health.snapshot(NOW_S).latency_s[X].p50 == 0.1
-    assert health.snapshot(NOW_S).throughput[X].p50 == 50
-    for _ in range(50):
-        health.record_speed(X, 300, 10, 1000)
-    assert health.snapshot(NOW_S).latency_s[X].p50 == pytest.approx(0.3, abs=0.001)
-    assert health.snapshot(NOW_S).throughput[X].p50 == pytest.approx(10, abs=1)
+    assert health.snapshot(NOW_S + 1) is health.snapshot(NOW_S + 5)
+
+
+def test_measuring_many_endpoints_is_spread_over_seconds() -> None:
+    health = Health()
+    for number in range(200):
+        record(health, Verdict.SUCCESS, endpoint_id=f"e{number}", latency_ms=100)
+    counts = [len(health.snapshot(NOW_S + second).latency_s) for second in range(5)]
+    assert counts == sorted(counts)
+    assert counts[0] < counts[-1] == 200
+
+
+@pytest.mark.parametrize(
+    ("successes", "failures", "expected"),
+    [
+        (95, 5, None),
+        (93, 6, None),  # too few to say
+        (94, 6, Standing.DEGRADED),
+        (160, 40, Standing.DEGRADED),
+        (159, 41, Standing.FALLBACK_ONLY),
+    ],
+)
+def test_uptime_of_enough_requests_has_bands(successes: int, failures: int, expected: Standing | None) -> None:
+    health = Health()
+    record(health, Verdict.SUCCESS, successes)
+    record(health, Verdict.FAILURE, failures)
+    record(health, Verdict.RATE_LIMITED, 10)
+    assert standing(health, NOW_S + WINDOW_S) is expected
+    assert standing(health, NOW_S + 301) is None
 
 
 @pytest.mark.parametrize(
@@ -158,3 +194,19 @@ def test_verdict_follows_the_class_and_then_the_status(status: int, error_class:
 
 def test_success_is_a_success_whatever_the_status() -> None:
     assert verdict_of(succeeded=True, status=0, error_class="") is Verdict.SUCCESS
+
+
+@pytest.mark.parametrize(
+    ("status", "error_class", "expected"),
+    [
+        *((status, "", True) for status in (401, 402, 403)),
+        *((status, "", False) for status in (0, 400, 404, 429, 500)),
+        (400, "authentication", True),
+        (200, "insufficient_credits", True),
+        (403, "permission", True),
+        (403, "content_policy", False),
+        (401, "upstream", False),
+    ],
+)
+def test_credential_is_to_blame_for_what_is_about_it(status: int, error_class: str, expected: bool) -> None:
+    assert blames_credential(status=status, error_class=error_class) is expected

@@ -141,7 +141,7 @@ def test_official_sdk_parses_every_read_of_the_whole_catalogue() -> None:
     for name in ("openai/gpt-4o-mini", "anthropic/claude-sonnet-4.5", "~google/gemini-flash-latest"):
         model_response = components.ModelResponse.model_validate({"data": json.loads(WHOLE.model_json(name))})
         assert model_response.data.id
-    zdr = operations.ListEndpointsZdrResponse.model_validate_json(WHOLE.zdr_json)
+    zdr = operations.ListEndpointsZdrResponse.model_validate_json(WHOLE.zdr_json())
     assert len(zdr.data) > 50
     providers = operations.ListProvidersResponse.model_validate_json(WHOLE.providers_json)
     assert len(providers.data) == 108
