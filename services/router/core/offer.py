@@ -44,17 +44,19 @@ class UpstreamTerms:
 def offer_providers(catalogue: Catalogue, slugs: Collection[str]) -> Catalogue:
     """The catalogue with the endpoints of these providers alone; other models stay known.
 
-    Left out are endpoints that speak another wire format than their provider does otherwise: they are elsewhere.
+    Those of other providers wait for accounts that bring a credential of their own. Left out are endpoints that speak
+    another wire format than their provider does otherwise: they are elsewhere.
     """
-    return catalogue.with_models(
-        replace(
+
+    def of_these(model: Model) -> Model:
+        callable_ones = [one for one in model.endpoints if one.protocol == one.provider.protocol]
+        return replace(
             model,
-            endpoints=tuple(
-                one for one in model.endpoints if one.provider.slug in slugs and one.protocol == one.provider.protocol
-            ),
+            endpoints=tuple(one for one in callable_ones if one.provider.slug in slugs),
+            elsewhere=tuple(one for one in callable_ones if one.provider.slug not in slugs),
         )
-        for model in catalogue.models.values()
-    )
+
+    return catalogue.with_models(map(of_these, catalogue.models.values()))
 
 
 def offer_upstream(catalogue: Catalogue, listed: Sequence[str], terms: UpstreamTerms) -> Catalogue:
