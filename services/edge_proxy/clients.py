@@ -63,6 +63,9 @@ class RouterClient:
     async def plan(self, request: routing_pb2.PlanRequest) -> routing_pb2.PlanResponse:
         return await _patiently(lambda timeout_s: self._stub.Plan(request, timeout=timeout_s), "router")
 
+    async def explain(self, request: routing_pb2.PlanRequest) -> routing_pb2.ExplainResponse:
+        return await self._stub.Explain(routing_pb2.ExplainRequest(plan=request), timeout=WAIT_S)
+
     async def list_models(self, request: routing_pb2.ListModelsRequest) -> routing_pb2.ListModelsResponse:
         return await self._stub.ListModels(request, timeout=WAIT_S)
 

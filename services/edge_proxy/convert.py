@@ -13,7 +13,9 @@ from switchyard.routing.v1 import routing_pb2 as routing
 
 from libs.money import NanoUsdPerMillion, cost
 from services.edge_proxy.core.preferences import NO_PREFERENCES, Preferences
+from services.edge_proxy.core.presets import with_preset
 from services.edge_proxy.core.request import InferenceRequest
+from services.edge_proxy.core.router_options import NO_OPTIONS, RouterOptions
 from services.edge_proxy.generation import Generation
 
 MINIMUM_TOKENS: Final = 16
@@ -31,7 +33,8 @@ _COLLECTION: Final[Mapping[str, "routing.DataCollection.ValueType"]] = {
 }
 
 
-def plan_request(generation_id: str, account_id: str, request: InferenceRequest) -> routing.PlanRequest:
+def plan_request(generation: Generation) -> routing.PlanRequest:
+    request = generation.request
     features = routing.RequestFeatures(
         stream=request.stream,
         prompt_tokens_estimate=request.context_tokens,
@@ -41,13 +44,33 @@ def plan_request(generation_id: str, account_id: str, request: InferenceRequest)
         parameters=request.parameters,
         input_modalities=request.modalities,
         operation=request.operation,
+        output_modalities=request.output_modalities,
+        uses_json_schema=request.uses_json_schema,
+        service_tier=request.service_tier,
+        session_key=generation.session_key,
+        has_explicit_session=generation.has_explicit_session,
     )
     message = routing.PlanRequest(
-        generation_id=generation_id, account_id=account_id, models=request.models, features=features
+        generation_id=generation.id,
+        account_id=generation.key.account_id,
+        models=request.models,
+        features=features,
+        explain=generation.explains,
     )
     if request.preferences is not NO_PREFERENCES:
         message.preferences.CopyFrom(_preferences(request.preferences))
+    if request.router is not NO_OPTIONS:
+        message.router.CopyFrom(_router_options(request.router))
     return message
+
+
+def _router_options(options: RouterOptions) -> routing.RouterOptions:
+    return routing.RouterOptions(
+        allowed_models=options.allowed_models,
+        excluded_models=options.excluded_models,
+        cost_tier=options.cost_tier,
+        pinned_model=options.pinned_model,
+    )
 
 
 def _preferences(preferences: Preferences) -> routing.ProviderPreferences:
@@ -60,7 +83,14 @@ def _preferences(preferences: Preferences) -> routing.ProviderPreferences:
         require_parameters=preferences.require_parameters,
         zdr=preferences.zdr,
         quantizations=preferences.quantizations,
+        enforce_distillable_text=preferences.distillable_only,
     )
+    if preferences.over_all_models:
+        message.sort_partition = routing.SORT_PARTITION_NONE
+    for name, bound in preferences.min_throughput:
+        setattr(message.preferred_min_throughput, name, bound)
+    for name, bound in preferences.max_latency:
+        setattr(message.preferred_max_latency, name, bound)
     if preferences.sort is not None:
         message.sort = _SORTS[preferences.sort]
     if preferences.data_collection is not None:
@@ -113,6 +143,8 @@ def generate_request(generation: Generation, attempt: routing.Attempt, user_hash
     limits = attempt.limits
     granted = generation.granted_tokens
     operation, body = generation.request.put_to(attempt.serves)
+    if attempt.preset:
+        body = with_preset(body, attempt.preset, generation.request.parameters)
     return GenerateRequest(
         generation_id=generation.id,
         provider_slug=attempt.provider_slug,

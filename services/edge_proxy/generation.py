@@ -42,6 +42,7 @@ class CallerFacts:
     session_id: str = ""
     request_id: str = ""
     traceparent: str = ""
+    wants_explanation: bool = False
 
 
 @dataclass(slots=True)
@@ -64,6 +65,16 @@ class Generation:
     metered: Metered = NOTHING
     first_event_ms: int = 0
     recorded: bool = False
+    session_key: str = ""
+
+    @property
+    def has_explicit_session(self) -> bool:
+        return bool(self.request.session_id or self.caller.session_id)
+
+    @property
+    def explains(self) -> bool:
+        """Whether the reply is to say how it was routed."""
+        return self.caller.wants_explanation
 
     @property
     def created_s(self) -> int:
@@ -139,6 +150,10 @@ def usage_event(
         request_id=caller.request_id,
         trace_json=request.trace_json,
         max_tokens=generation.max_tokens or 0,
+        router=generation.plan.router,
+        session_key=generation.session_key,
+        has_explicit_session=generation.has_explicit_session,
+        uses_tools=request.uses_tools,
     )
     if generation.served is not None:
         _add_endpoint(event, generation.served)

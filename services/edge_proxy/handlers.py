@@ -26,6 +26,7 @@ from libs.pricing import Units
 from libs.tokens import TokenCounter
 from services.edge_proxy.convert import generate_request, hold_request, plan_request
 from services.edge_proxy.core.attempts import FailedAttempt, final_error, rejects_the_model
+from services.edge_proxy.core.conversation import session_key
 from services.edge_proxy.core.error_body import error_event
 from services.edge_proxy.core.metering import Seen, Source, meter
 from services.edge_proxy.core.request import CHAT, InferenceRequest
@@ -33,6 +34,7 @@ from services.edge_proxy.core.tally import Tally, count_reply
 from services.edge_proxy.core.usage_json import usage_json
 from services.edge_proxy.generation import CallerFacts, Generation, prices_of, usage_event
 from services.edge_proxy.ports import Adapter, ClientGoneError, Ledger, Router, Sink, UsageLog
+from services.edge_proxy.routing_json import explanation_json, routing_metadata
 
 logger = logging.getLogger(__name__)
 
@@ -76,12 +78,19 @@ class Generations:
 
     def new(self, key: Key, request: InferenceRequest, caller: CallerFacts) -> Generation:
         now_ms = self._clock.now_ms()
-        return Generation(generation_id(now_ms), key, request, caller, now_ms, self._clock.monotonic_s())
+        generation = Generation(generation_id(now_ms), key, request, caller, now_ms, self._clock.monotonic_s())
+        session_id = request.session_id or caller.session_id
+        generation.session_key = session_key(key.account_id, session_id, request.conversation)
+        return generation
+
+    async def explain(self, generation: Generation) -> bytes:
+        """The plan and its reasons, as JSON; nothing is held, run or recorded."""
+        return explanation_json(generation, await self._router.explain(plan_request(generation)))
 
     async def admit(self, generation: Generation) -> None:
         """Plans and holds; afterwards the generation must be run to its end with `complete` or `stream`."""
         request, key = generation.request, generation.key
-        generation.plan = await self._router.plan(plan_request(generation.id, key.account_id, request))
+        generation.plan = await self._router.plan(plan_request(generation))
         hold = hold_request(generation.id, key, request, generation.plan, self._owner)
         try:
             granted = await self._ledger.hold(hold)
@@ -138,7 +147,7 @@ class Generations:
         self._meter(generation, attempt, end, reply_bytes=len(reply), counted=counted)
         await self._record(generation, events.OUTCOME_COMPLETED, 200)
         usage = usage_json(generation.metered, generation.request.operation, is_byok=attempt.is_byok)
-        return b"".join((reply[:-1], b',"usage":', usage, b"}"))
+        return b"".join((reply[:-1], b',"usage":', usage, _routed(generation), b"}"))
 
     async def _stream(self, generation: Generation, sink: Sink) -> None:
         tally = Tally(self._counter)
@@ -223,7 +232,9 @@ class Generations:
     def _last_events(self, generation: Generation, attempt: Attempt, end: End) -> bytes:
         """The usage chunk and `[DONE]`."""
         head = self._chunk_head(generation, attempt, end)
-        return b"".join((head, usage_json(generation.metered, CHAT, is_byok=attempt.is_byok), b"}\n\n", DONE))
+        return b"".join(
+            (head, usage_json(generation.metered, CHAT, is_byok=attempt.is_byok), _routed(generation), b"}\n\n", DONE)
+        )
 
     def _chunk_head(self, generation: Generation, attempt: Attempt, end: End) -> bytes:
         return (
@@ -241,6 +252,7 @@ class Generations:
             created_s=generation.created_s,
             model=served.model if served else generation.request.models[0],
             provider=served.provider_name if served else "",
+            routing=routing_metadata(generation) if generation.explains else b"",
         )
 
     def _meter(self, generation: Generation, attempt: Attempt, end: End, *, reply_bytes: int, counted: int) -> None:
@@ -322,6 +334,7 @@ class Generations:
             model=attempt.model,
             is_byok=attempt.is_byok,
             started_at_ms=self._clock.now_ms(),
+            credential_id=attempt.credential_id,
         )
         generation.attempt_records.append(record)
         return record
@@ -371,3 +384,8 @@ def _quoted(text: str) -> str:
     if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
         return f'"{text}"'
     return '"' + "".join(f"\\u{ord(c):04x}" if ord(c) < 0x10000 else c for c in text) + '"'
+
+
+def _routed(generation: Generation) -> bytes:
+    """One more field of a reply, for callers who asked how it was routed."""
+    return b',"openrouter_metadata":' + routing_metadata(generation) if generation.explains else b""

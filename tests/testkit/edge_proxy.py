@@ -6,7 +6,7 @@ Owns fakes of the ports in services/edge_proxy/ports.py. Each records what it wa
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,6 +73,22 @@ def planned(provider: str = "alpha", *, price: PriceSnapshot | None = None, **ch
         "limits": routing_pb2.TimeLimits(connect_ms=1000, first_event_ms=2000, idle_ms=3000, total_ms=4000),
     }
     return routing_pb2.Attempt(**{**values, **changes})
+
+
+def candidates_of(attempts: Sequence[routing_pb2.Attempt]) -> list[routing_pb2.Candidate]:
+    return [
+        routing_pb2.Candidate(
+            endpoint_id=one.endpoint_id,
+            provider_slug=one.provider_slug,
+            provider_name=one.provider_name,
+            model=one.model,
+            tag=one.provider_slug,
+            rank=rank,
+            reason="price",
+            price=one.price,
+        )
+        for rank, one in enumerate(attempts, 1)
+    ]
 
 
 def chunk_event(text: str, **delta: Any) -> bytes:
@@ -198,6 +214,7 @@ class FakeAdapter:
 class FakeRouter:
     attempts: list[routing_pb2.Attempt] = field(default_factory=lambda: [planned()])
     failure: AppError | None = None
+    dropped: list[routing_pb2.Candidate] = field(default_factory=list)
     models: bytes = orjson.dumps({"data": [{"id": MODEL, "created": 5, "name": "One"}], "total_count": 1})
     etag: str = '"v1"'
     requests: list[routing_pb2.PlanRequest] = field(default_factory=list)
@@ -207,7 +224,23 @@ class FakeRouter:
         self.requests.append(request)
         if self.failure is not None:
             raise self.failure
-        return routing_pb2.PlanResponse(attempts=self.attempts, strategy="direct")
+        plan = routing_pb2.PlanResponse(attempts=self.attempts, strategy="direct")
+        if request.explain:
+            plan.explanation.candidates.extend([*candidates_of(self.attempts), *self.dropped])
+        return plan
+
+    async def explain(self, request: routing_pb2.PlanRequest) -> routing_pb2.ExplainResponse:
+        asked = routing_pb2.PlanRequest()
+        asked.CopyFrom(request)
+        asked.explain = True
+        try:
+            return routing_pb2.ExplainResponse(plan=await self.plan(asked))
+        except AppError as error:
+            problem = routing_pb2.PlanProblem(
+                http_status=error.http_status, reason=error.reason, message=error.message, metadata=error.metadata
+            )
+            empty = routing_pb2.PlanResponse(explanation=routing_pb2.Explanation(candidates=self.dropped))
+            return routing_pb2.ExplainResponse(plan=empty, problem=problem)
 
     async def list_models(self, request: routing_pb2.ListModelsRequest) -> routing_pb2.ListModelsResponse:
         self.lists.append(request)

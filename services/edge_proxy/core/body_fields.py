@@ -62,7 +62,9 @@ def check_metadata(source: Object) -> None:
 
 
 def read_provider(source: Object) -> Preferences:
-    return NO_PREFERENCES if source.get("provider") is None else read_preferences(source)
+    if source.get("provider") is None and source.get("route") is None:
+        return NO_PREFERENCES
+    return read_preferences(source)
 
 
 def read_user(source: Object) -> str:

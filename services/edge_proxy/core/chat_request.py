@@ -21,9 +21,11 @@ from services.edge_proxy.core.body_fields import (
     read_trace,
     read_user,
 )
+from services.edge_proxy.core.conversation import conversation_of
 from services.edge_proxy.core.fields import Json, Object, invalid
 from services.edge_proxy.core.messages import MessageFacts, read_messages
 from services.edge_proxy.core.request import InferenceRequest
+from services.edge_proxy.core.router_options import NO_OPTIONS, read_router_options
 
 MEDIA_PART_TOKENS: Final = 1_500
 """What one image, audio or file part is taken to cost in prompt tokens until the provider says better."""
@@ -32,7 +34,6 @@ _TOKENS_PRIMING: Final = 3
 
 _EFFORTS = frozenset({"max", "xhigh", "high", "medium", "low", "minimal", "none"})
 _TIERS = frozenset({"auto", "default", "fast", "flex", "priority", "scale"})
-_ROUTES = frozenset({"fallback", "sort"})
 _VERBOSITIES = frozenset({"low", "medium", "high", "xhigh", "max"})
 _MODALITIES = frozenset({"text", "image", "audio"})
 _OBJECTS: Final = (
@@ -90,7 +91,12 @@ def parse_chat_request(body: bytes, counter: TokenCounter) -> InferenceRequest:
         parameters=tuple(name for name in source if name in PARAMETERS and source[name] is not None),
         uses_tools=bool(tools),
         uses_response_format=response_format is not None and response_format.get("type") != "text",
+        uses_json_schema=response_format is not None and response_format.get("type") == "json_schema",
         modalities=tuple(sorted(facts.modalities)),
+        output_modalities=tuple(one for one in source.get("modalities") or () if one != "text"),
+        service_tier=source.get("service_tier") or "",
+        conversation=conversation_of(source["messages"], source.get("prompt_cache_key") or ""),
+        router=NO_OPTIONS if source.get("plugins") is None else read_router_options(source),
         preferences=read_provider(source),
         user=read_user(source),
         session_id=read_session(source),
@@ -121,7 +127,6 @@ def _check_parameters(source: Object) -> None:
 def _check_choices(source: Object) -> None:
     effort = fields.member(source, "reasoning_effort", _EFFORTS)
     fields.member(source, "service_tier", _TIERS)
-    fields.member(source, "route", _ROUTES)
     fields.member(source, "verbosity", _VERBOSITIES)
     fields.text(source, "prompt_cache_key")
     for index, name in enumerate(fields.texts(source, "modalities", max_items=16) or ()):

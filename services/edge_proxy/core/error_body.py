@@ -29,7 +29,20 @@ _ERROR_TYPES: Final[Mapping[Kind, str]] = {
     Kind.OVERLOADED: "provider_overloaded",
 }
 _RETRYABLE: Final = frozenset({"capacity_exhausted", "temporarily_unavailable"})
-_PRIVATE: Final = frozenset({"availability", "requested_models", "excluded_by", "previous_errors", "service", "sent"})
+_PRIVATE: Final = frozenset(
+    {
+        "availability",
+        "requested_models",
+        "excluded_by",
+        "previous_errors",
+        "service",
+        "sent",
+        "fallback_models",
+        "constraint_field",
+        "constraint_detail",
+    }
+)
+_CONSTRAINED: Final = frozenset({"constraint_filtered", "wrong_endpoint"})
 _NUMBERS: Final = frozenset({"requested_tokens", "affordable_tokens"})
 
 
@@ -37,12 +50,14 @@ def error_type(error: AppError) -> str:
     return error.metadata.get("error_type") or _ERROR_TYPES[error.kind]
 
 
-def error_body(error: AppError) -> bytes:
-    """The common envelope (reference api-facts §1.5)."""
-    return orjson.dumps({"error": _error_object(error), "user_id": None})
+def error_body(error: AppError, routing: bytes = b"") -> bytes:
+    """The common envelope (reference api-facts §1.5); `routing` is JSON that says how the request was routed."""
+    return orjson.dumps({"error": error_object(error), "user_id": None} | _routed(error, routing))
 
 
-def error_event(error: AppError, *, generation_id: str, created_s: int, model: str, provider: str) -> bytes:
+def error_event(
+    error: AppError, *, generation_id: str, created_s: int, model: str, provider: str, routing: bytes = b""
+) -> bytes:
     """The last event of a stream that broke after its first (reference behaviour-facts §5.1); no `[DONE]` follows."""
     chunk = {
         "id": generation_id,
@@ -50,13 +65,20 @@ def error_event(error: AppError, *, generation_id: str, created_s: int, model: s
         "created": created_s,
         "model": model,
         "provider": provider,
-        "error": _error_object(error),
+        "error": error_object(error),
         "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error", "native_finish_reason": None}],
+        **_routed(error, routing),
     }
     return b"data: " + orjson.dumps(chunk) + b"\n\n"
 
 
-def _error_object(error: AppError) -> dict[str, Any]:
+def _routed(error: AppError, routing: bytes) -> dict[str, Any]:
+    """A 500 says nothing (reference behaviour-facts §22)."""
+    return {"openrouter_metadata": orjson.Fragment(routing)} if routing and error.kind is not Kind.INTERNAL else {}
+
+
+def error_object(error: AppError) -> dict[str, Any]:
+    """What went wrong, as every dialect but Anthropic's shows it."""
     if error.kind is Kind.INTERNAL:
         return {"code": 500, "message": "Internal Server Error", "metadata": {"error_type": "server"}}
     body: dict[str, Any] = {
@@ -95,7 +117,10 @@ def _availability(error: AppError) -> dict[str, Any] | None:
     }
     if error.retry_after_s is not None:
         body["retry_after"] = error.retry_after_s
-    for name in ("affected_providers", "excluded_by"):
+    if code in _CONSTRAINED and "constraint_field" in error.metadata:
+        field, detail = error.metadata["constraint_field"], error.metadata.get("constraint_detail", "")
+        body["constraint"] = {"field": field, "detail": _printable(detail)}
+    for name in ("affected_providers", "excluded_by", "fallback_models"):
         values = _list(error.metadata.get(name))
         if values:
             body[name] = values

@@ -15,6 +15,10 @@ from services.edge_proxy.core.fields import Json, Object, invalid
 _PATH = "provider."
 _SORTS = frozenset({"price", "throughput", "latency", "exacto"})
 _COLLECTION = frozenset({"allow", "deny"})
+_PARTITIONS = frozenset({"model", "none"})
+_ROUTES = frozenset({"fallback", "sort"})
+_PERCENTILES = ("p50", "p75", "p90", "p99")
+_MAX_CUT_OFF: Final = 1e9
 _PRICED = ("prompt", "completion", "request", "image", "audio")
 _QUANTIZATIONS = frozenset(
     {"int4", "int8", "fp4", "mxfp4", "nvfp4", "fp6", "fp8", "mxfp8", "fp16", "bf16", "fp32", "unknown"}
@@ -24,7 +28,13 @@ _MAX_LIST: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """Prices in nano-USD per million units."""
+    """Prices in nano-USD per million units.
+
+    Attributes:
+        over_all_models: one ranking over all models of the request, not model after model.
+        min_throughput: completion tokens per second, by percentile.
+        max_latency: seconds to the first event, by percentile.
+    """
 
     order: tuple[str, ...] = ()
     only: tuple[str, ...] | None = None
@@ -36,6 +46,10 @@ class Preferences:
     zdr: bool = False
     quantizations: tuple[str, ...] = ()
     max_price: tuple[tuple[str, int], ...] = ()
+    over_all_models: bool = False
+    min_throughput: tuple[tuple[str, float], ...] = ()
+    max_latency: tuple[tuple[str, float], ...] = ()
+    distillable_only: bool = False
 
 
 NO_PREFERENCES: Final = Preferences()
@@ -48,8 +62,10 @@ def read_preferences(body: Object) -> Preferences:
         AppError: 400 that names the field.
     """
     source = fields.mapping(body, "provider")
-    if not source:
+    route = fields.member(body, "route", _ROUTES)
+    if not source and route != "sort":
         return NO_PREFERENCES
+    source = source or {}
     only = fields.texts(source, "only", max_items=_MAX_LIST, path=_PATH)
     quantizations = fields.texts(source, "quantizations", max_items=_MAX_LIST, path=_PATH) or []
     for index, value in enumerate(quantizations):
@@ -66,6 +82,10 @@ def read_preferences(body: Object) -> Preferences:
         zdr=fields.flag(source, "zdr", path=_PATH) or False,
         quantizations=tuple(quantizations),
         max_price=_read_max_price(source),
+        over_all_models=_read_partition(source, route) == "none",
+        min_throughput=_read_cut_offs(source, "preferred_min_throughput"),
+        max_latency=_read_cut_offs(source, "preferred_max_latency"),
+        distillable_only=fields.flag(source, "enforce_distillable_text", path=_PATH) or False,
     )
 
 
@@ -74,6 +94,23 @@ def _read_sort(source: Object) -> str | None:
         config = fields.mapping(source, "sort", path=_PATH) or {}
         return fields.member(config, "by", _SORTS, path="provider.sort.")
     return fields.member(source, "sort", _SORTS, path=_PATH)
+
+
+def _read_partition(source: Object, route: str | None) -> str | None:
+    """`route` is the old way to say it (reference behaviour-facts §2)."""
+    config = source.get("sort")
+    told = fields.member(config, "partition", _PARTITIONS, path="provider.sort.") if isinstance(config, dict) else None
+    return told or ("none" if route == "sort" else None)
+
+
+def _read_cut_offs(source: Object, name: str) -> tuple[tuple[str, float], ...]:
+    """A number bounds the median; an object bounds percentiles."""
+    if not isinstance(source.get(name), dict):
+        bound = fields.number(source, name, 0, _MAX_CUT_OFF, path=_PATH)
+        return () if bound is None else (("p50", bound),)
+    bounds = fields.mapping(source, name, path=_PATH) or {}
+    read = ((one, fields.number(bounds, one, 0, _MAX_CUT_OFF, path=f"{_PATH}{name}.")) for one in _PERCENTILES)
+    return tuple((one, bound) for one, bound in read if bound is not None)
 
 
 def _read_max_price(source: Object) -> tuple[tuple[str, int], ...]:

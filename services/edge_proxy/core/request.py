@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.edge_proxy.core.preferences import NO_PREFERENCES, Preferences
+from services.edge_proxy.core.router_options import NO_OPTIONS, RouterOptions
 
 CHAT: Final = "chat"
 COMPLETIONS: Final = "completions"
@@ -39,6 +40,9 @@ class InferenceRequest:
         longest_prompt_tokens: of what has to fit into a context at once; None: all of the prompt has.
         prompt_bytes: what the provider's count of prompt tokens is judged by; None: the length of `body`.
         search_units: searches as providers bill them, estimated; 0: it is no search.
+        output_modalities: beyond text.
+        conversation: the same for every request of one conversation, as far as its opening tells; empty: it tells nothing.
+        router: how a router model is to choose.
         chat_body: the same request in the chat dialect, for endpoints that chat and do not serve its operation.
     """
 
@@ -61,6 +65,11 @@ class InferenceRequest:
     prompt_bytes: int | None = None
     search_units: int = 0
     chat_body: bytes = b""
+    output_modalities: tuple[str, ...] = ()
+    uses_json_schema: bool = False
+    service_tier: str = ""
+    conversation: bytes = b""
+    router: RouterOptions = NO_OPTIONS
 
     @property
     def context_tokens(self) -> int:

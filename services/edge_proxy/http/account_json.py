@@ -118,7 +118,7 @@ def generation_json(record: events.UsageRecorded) -> dict[str, Any]:
         "session_id": record.session_id or None,
         "workspace_id": record.workspace_id or None,
         "preset_id": None,
-        "router": None,
+        "router": record.router or None,
         "service_tier": record.service_tier or None,
         "data_region": "global",
         "response_cache_source_id": None,

@@ -52,6 +52,8 @@ def build_application(
     app.add_routes(
         [
             *(web.post(f"{PREFIX}/{path}", route.post) for path, route in inference.items()),
+            web.post(f"{PREFIX}/routing/explain", inference["chat/completions"].explain),
+            *(web.post(f"{PREFIX}/routing/explain/{path}", route.explain) for path, route in inference.items()),
             web.get(f"{PREFIX}/models", catalogue.models),
             web.get(f"{PREFIX}/models/count", catalogue.count),
             web.get(f"{PREFIX}/models/user", catalogue.user_models),

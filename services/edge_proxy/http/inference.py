@@ -4,6 +4,8 @@ Owns these routes' HTTP; what differs between them is their dialect. Does not kn
 carries its generation id.
 """
 
+from typing import Final
+
 from aiohttp import web
 
 from libs.errors import AppError, Kind
@@ -18,6 +20,9 @@ from services.edge_proxy.http.dialects import Dialect
 from services.edge_proxy.http.replies import error_reply, json_reply
 from services.edge_proxy.http.sse import EventStream
 from services.edge_proxy.ports import ClientGoneError
+from services.edge_proxy.routing_json import routing_metadata
+
+_METADATA_HEADERS: Final = ("X-OpenRouter-Metadata", "X-OpenRouter-Experimental-Metadata")
 
 
 class InferenceRoute:
@@ -55,8 +60,17 @@ class InferenceRoute:
                 return await self._stream(request, generation)
             reply = await self._generations.complete(generation)
         except AppError as error:
-            return error_reply(error, generation_id=generation.id)
+            routing = routing_metadata(generation) if generation.explains else b""
+            return error_reply(error, generation_id=generation.id, routing=routing)
         return json_reply(self._dialect.whole(asked, reply), generation_id=generation.id)
+
+    async def explain(self, request: web.Request) -> web.Response:
+        """How a request of this route would be routed; nothing is held, run or recorded."""
+        key = await self._authenticator.key_of(request.headers.get("Authorization"))
+        require_inference(key)
+        asked = self._dialect.parse(await read_body(request, self._limits), self._counter)
+        generation = self._generations.new(key, asked, caller_facts(request))
+        return json_reply(await self._generations.explain(generation))
 
     async def _stream(self, request: web.Request, generation: Generation) -> web.StreamResponse:
         stream = EventStream(request, generation.id, self._keep_alive_s)
@@ -83,6 +97,7 @@ def _late_error(generation: Generation, error: AppError) -> bytes:
         created_s=generation.created_s,
         model=generation.request.models[0],
         provider="",
+        routing=routing_metadata(generation) if generation.explains else b"",
     )
 
 
@@ -98,6 +113,7 @@ def caller_facts(request: web.Request) -> CallerFacts:
         session_id=session_id,
         request_id=_text(headers.get("X-Request-Id"))[:128],
         traceparent=current_traceparent() or "",
+        wants_explanation=any(headers.get(name, "").lower() == "enabled" for name in _METADATA_HEADERS),
     )
 
 

@@ -20,8 +20,9 @@ def json_reply(body: bytes, *, status: int = 200, generation_id: str = "") -> we
     return web.Response(body=body, status=status, headers=headers)
 
 
-def error_reply(error: AppError, *, generation_id: str = "") -> web.Response:
-    reply = json_reply(error_body(error), status=error.http_status, generation_id=generation_id)
+def error_reply(error: AppError, *, generation_id: str = "", routing: bytes = b"") -> web.Response:
+    """`routing`: JSON that says how the request was routed, for callers who asked."""
+    reply = json_reply(error_body(error, routing), status=error.http_status, generation_id=generation_id)
     if error.retry_after_s is not None and error.http_status in {429, 503, 529}:
         reply.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
     if error.http_status in {408, 413}:

@@ -23,6 +23,7 @@ from services.router.core.vocabulary import (
     OPERATIONS,
     OUTPUT_MODALITIES,
     PARAMETERS,
+    PRESETS,
     PROTOCOLS,
     PROVIDER_KINDS,
     QUANTIZATIONS,
@@ -111,7 +112,7 @@ def read_model(fields: Fields, context: Context) -> Model:
         reasoning=_read_reasoning(fields.object("reasoning")) if fields.has("reasoning") else None,
         distillable=fields.answer("distillable"),
         categories=frozenset(fields.texts("categories")),
-        default_parameters=fields.parameters("default_parameters", PARAMETERS),
+        default_parameters=fields.parameters("default_parameters", PRESETS),
     )
     fields.answer("open_weights")
     endpoints: dict[str, Endpoint] = {}

@@ -38,6 +38,9 @@ PARAMETERS = frozenset(
 )
 """Names an endpoint may be asked to support (reference api-facts §4); other names in a request are not parameters."""
 
+PRESETS = PARAMETERS - {"max_tokens", "max_completion_tokens", "tools", "tool_choice"}
+"""What a model may have of itself: nothing that a plan or a hold depends on."""
+
 QUANTIZATIONS = frozenset(
     {"int4", "int8", "fp4", "mxfp4", "nvfp4", "fp6", "fp8", "mxfp8", "fp16", "bf16", "fp32", "unknown"}
 )

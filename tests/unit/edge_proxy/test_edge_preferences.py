@@ -13,7 +13,8 @@ from libs.tokens import TokenCounter
 from services.edge_proxy.convert import plan_request
 from services.edge_proxy.core.chat_request import parse_chat_request
 from services.edge_proxy.core.preferences import NO_PREFERENCES, Preferences, read_preferences
-from tests.testkit.edge_proxy import chat_body
+from services.edge_proxy.generation import CallerFacts, Generation
+from tests.testkit.edge_proxy import account_key, chat_body
 
 COUNTER = TokenCounter()
 
@@ -30,8 +31,12 @@ def refused_field(**provider: Any) -> str:
 
 
 def planned_preferences(**provider: Any) -> routing.ProviderPreferences:
-    request = parse_chat_request(chat_body(provider=provider), COUNTER)
-    return plan_request("gen-1", "acct", request).preferences
+    return planned_request(provider=provider).preferences
+
+
+def planned_request(**changes: Any) -> routing.PlanRequest:
+    request = parse_chat_request(chat_body(**changes), COUNTER)
+    return plan_request(Generation("gen-1", account_key(), request, CallerFacts(), 0, 0.0))
 
 
 @pytest.mark.parametrize("body", [{}, {"provider": None}, {"provider": {}}])
@@ -122,4 +127,50 @@ def test_absent_preferences_stay_absent() -> None:
     message = planned_preferences(zdr=False)
     assert not message.HasField("allow_fallbacks")
     assert message.sort == routing.SORT_UNSPECIFIED
-    assert not plan_request("gen-1", "acct", parse_chat_request(chat_body(), COUNTER)).HasField("preferences")
+    assert not planned_request().HasField("preferences")
+
+
+@pytest.mark.parametrize(
+    ("changes", "partition"),
+    [
+        ({"provider": {"sort": {"by": "price", "partition": "none"}}}, routing.SORT_PARTITION_NONE),
+        ({"provider": {"sort": {"by": "price", "partition": "model"}}}, routing.SORT_PARTITION_UNSPECIFIED),
+        ({"route": "sort"}, routing.SORT_PARTITION_NONE),
+        ({"route": "fallback"}, routing.SORT_PARTITION_UNSPECIFIED),
+        ({"route": "sort", "provider": {"sort": {"partition": "model"}}}, routing.SORT_PARTITION_UNSPECIFIED),
+    ],
+)
+def test_one_ranking_over_all_models_is_asked_for_in_two_ways(changes: dict[str, Any], partition: int) -> None:
+    assert planned_request(**changes).preferences.sort_partition == partition
+
+
+def test_cut_offs_bound_the_median_or_each_percentile() -> None:
+    sent = planned_preferences(preferred_min_throughput=50, preferred_max_latency={"p50": 1.5, "p99": 4})
+    assert (sent.preferred_min_throughput.p50, sent.preferred_min_throughput.HasField("p99")) == (50, False)
+    assert (sent.preferred_max_latency.p50, sent.preferred_max_latency.p99) == (1.5, 4)
+    assert not planned_preferences(zdr=True).HasField("preferred_max_latency")
+
+
+@pytest.mark.parametrize(
+    ("provider", "field"),
+    [
+        ({"sort": {"partition": "all"}}, "provider.sort.partition"),
+        ({"preferred_min_throughput": "fast"}, "provider.preferred_min_throughput"),
+        ({"preferred_min_throughput": -1}, "provider.preferred_min_throughput"),
+        ({"preferred_max_latency": {"p90": "x"}}, "provider.preferred_max_latency.p90"),
+        ({"preferred_max_latency": True}, "provider.preferred_max_latency"),
+        ({"enforce_distillable_text": "yes"}, "provider.enforce_distillable_text"),
+    ],
+)
+def test_preference_of_the_wrong_type_names_its_field(provider: dict[str, Any], field: str) -> None:
+    assert refused_field(**provider) == field
+
+
+def test_service_tier_and_outputs_reach_the_router() -> None:
+    features = planned_request(
+        service_tier="flex", modalities=["text", "image"], response_format={"type": "json_schema", "json_schema": {}}
+    ).features
+    assert (features.service_tier, list(features.output_modalities)) == ("flex", ["image"])
+    assert features.uses_json_schema
+    assert features.uses_response_format
+    assert not planned_request(response_format={"type": "json_object"}).features.uses_json_schema
