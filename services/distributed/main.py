@@ -30,8 +30,9 @@ from services.distributed.supervisor import Part, Supervisor
 from services.edge_proxy.settings import Settings as EdgeSettings
 from services.key_management.settings import Settings as KeySettings
 from services.launch.bootstrap import ensure_bootstrap, offered_models
+from services.launch.folder import held_folder
 from services.launch.output_file import announcement, write_private
-from services.launch.ports import ensure_port_is_free
+from services.launch.ports import LEFT_BEHIND_S, ensure_port_is_free
 from services.launch.settings import LaunchSettings
 from services.launch.upstream import UpstreamKind, choose_upstream
 from services.provider_adapter.access import find_access
@@ -71,11 +72,15 @@ def main(settings: LaunchSettings) -> int:
 async def run(settings: LaunchSettings) -> None:
     stop = stop_requested()
     replicas = read_replicas(settings.replicas)
-    data_dir = settings.data_dir.absolute()
-    data_dir.mkdir(parents=True, exist_ok=True)
+    async with held_folder(settings.data_dir) as data_dir:
+        await _run_on(data_dir, settings, replicas, stop)
+
+
+async def _run_on(data_dir: Path, settings: LaunchSettings, replicas: dict[str, int], stop: asyncio.Event) -> None:
     output = OutputFile(data_dir / OUTPUT_FILE)
+    left_behind = output.path.exists()
     output.remove()
-    ensure_port_is_free(settings.host, settings.port)
+    await ensure_port_is_free(settings.host, settings.port, patience_s=LEFT_BEHIND_S if left_behind else 0.0)
     supervisor = Supervisor(lambda: output.update(supervisor.processes()))
     try:
         content = await _start(settings, replicas, data_dir, supervisor)

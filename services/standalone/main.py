@@ -43,8 +43,9 @@ from services.edge_proxy import main as edge_proxy
 from services.edge_proxy.settings import DoorSettings
 from services.key_management import main as key_management
 from services.launch.bootstrap import ensure_bootstrap, offered_models
+from services.launch.folder import held_folder
 from services.launch.output_file import announcement, write_private
-from services.launch.ports import ensure_port_is_free
+from services.launch.ports import LEFT_BEHIND_S, ensure_port_is_free
 from services.launch.settings import LaunchSettings
 from services.launch.upstream import Upstream, UpstreamKind, choose_upstream, running_simulator
 from services.provider_adapter import main as provider_adapter
@@ -85,11 +86,15 @@ def main(settings: LaunchSettings) -> int:
 
 async def run(settings: LaunchSettings) -> None:
     stop = stop_requested()
-    data_dir = settings.data_dir.absolute()
-    data_dir.mkdir(parents=True, exist_ok=True)
+    async with held_folder(settings.data_dir) as data_dir:
+        await _run_on(data_dir, settings, stop)
+
+
+async def _run_on(data_dir: Path, settings: LaunchSettings, stop: asyncio.Event) -> None:
     output = data_dir / OUTPUT_FILE
+    left_behind = output.exists()
     output.unlink(missing_ok=True)
-    ensure_port_is_free(settings.host, settings.port)
+    await ensure_port_is_free(settings.host, settings.port, patience_s=LEFT_BEHIND_S if left_behind else 0.0)
     metrics, clock = Metrics(), SystemClock()
     access = find_access(load(AdapterSettings), os.environ)
     upstream = choose_upstream(settings, access.credentials)

@@ -1,6 +1,5 @@
 """What a person sets to start, and which upstream that makes."""
 
-import socket
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,7 +7,6 @@ import pytest
 
 from libs.settings import ServiceSettings, SettingsError, load, masked, refuse_strangers
 from services.distributed import main as distributed
-from services.launch.ports import PortTakenError, ensure_port_is_free
 from services.launch.settings import LaunchSettings, environment
 from services.launch.upstream import UpstreamKind, choose_upstream
 from services.standalone import main as standalone
@@ -94,16 +92,6 @@ def test_name_that_only_processes_read_is_an_error_where_there_are_none(monkeypa
     refuse_strangers([LaunchSettings, *distributed.PARTS_SETTINGS])
     with pytest.raises(SettingsError, match="SWITCHYARD_ROUTER_KAFKA__BOOTSTRAP_SERVERS"):
         refuse_strangers([LaunchSettings, *standalone.PARTS_SETTINGS])
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_port_that_somebody_has_is_told_before_anything_starts(host: str) -> None:
-    with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(PortTakenError, match=f"{port}.*set PORT"):
-            ensure_port_is_free(host, port)
-    ensure_port_is_free(host, port)
-    ensure_port_is_free(host, 0)
 
 
 def test_names_of_services_are_left_to_them(monkeypatch: pytest.MonkeyPatch) -> None:
