@@ -6,11 +6,13 @@ Loads the compiled part of bpe-openai alone: the package's own `__init__` builds
 that cost 0.4 s and 70 MB, and counting needs none of them. tests/unit/libs/test_tokens.py compares both.
 """
 
+from collections.abc import Sequence
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Protocol
 
 _EXACT_CHARACTERS = 65_536
+_EXACT_CHARACTERS_IN_ALL = 262_144
 
 
 class _Tokenizer(Protocol):
@@ -28,6 +30,19 @@ class TokenCounter:
             return self._tokenizer.count(text)
         sample = self._tokenizer.count(text[:_EXACT_CHARACTERS])
         return -(-sample * len(text) // _EXACT_CHARACTERS)
+
+    def count_each(self, texts: Sequence[str]) -> list[int]:
+        """The count of each of many texts: exactly for the first 256 Ki characters, the rest by the density of those."""
+        counts: list[int] = []
+        tokens = characters = 0
+        for text in texts:
+            if characters > _EXACT_CHARACTERS_IN_ALL:
+                counts.append(-(-tokens * len(text) // characters))
+                continue
+            counts.append(self.count(text))
+            tokens += counts[-1]
+            characters += len(text)
+        return counts
 
 
 def _load(encoding: str) -> _Tokenizer:

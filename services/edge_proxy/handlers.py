@@ -372,7 +372,7 @@ class Generations:
 def _units(request: InferenceRequest, attempt: Attempt, end: End, counted: int) -> tuple[Units, Source]:
     """The provider's figures, else our own; searches that it does not count are counted here."""
     usage = end.usage
-    searches = usage.search_units or request.search_units
+    searches = usage.search_units or (request.search_units if attempt.price.request else 0)
     if end.HasField("usage") and (usage.prompt_tokens or request.completes or not attempt.price.prompt):
         parts = usage.cache_read_tokens, usage.cache_write_tokens, usage.reasoning_tokens
         return Units(usage.prompt_tokens, usage.completion_tokens, *parts, searches), Source.PROVIDER

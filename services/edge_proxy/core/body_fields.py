@@ -36,6 +36,14 @@ def read_models(source: Object) -> tuple[str, ...]:
     return models
 
 
+def read_model(source: Object) -> tuple[str, ...]:
+    """For dialects whose requests name one model."""
+    model = fields.text(source, "model", max_length=MAX_MODEL_NAME)
+    if not model:
+        raise invalid("model", "is required")
+    return (model,)
+
+
 def check_stop(source: Object) -> None:
     stop = source.get("stop")
     if stop is None or isinstance(stop, str):

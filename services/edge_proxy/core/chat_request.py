@@ -74,7 +74,15 @@ def parse_chat_request(body: bytes, counter: TokenCounter) -> InferenceRequest:
     Raises:
         AppError: 400 that names the field, or says where the JSON breaks.
     """
-    source = load_object(body)
+    return read_chat_request(load_object(body), body, counter)
+
+
+def read_chat_request(source: Object, body: bytes, counter: TokenCounter) -> InferenceRequest:
+    """Checks a body that was parsed before.
+
+    Raises:
+        AppError: 400 that names the field.
+    """
     models = read_models(source)
     facts = read_messages(source)
     _check_parameters(source)

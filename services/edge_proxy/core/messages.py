@@ -85,12 +85,13 @@ def _read_content(message: Object, role: str, where: str, facts: MessageFacts) -
         facts.texts.append(content)
     elif isinstance(content, list):
         for part_index, part in enumerate(content):
-            _read_part(part, f"{where}.content.{part_index}", facts)
+            read_part(part, f"{where}.content.{part_index}", facts)
     elif content is not None or role not in {"assistant", "function"}:
         raise invalid(f"{where}.content", "must be a string or an array of content parts")
 
 
-def _read_part(part: Json, where: str, facts: MessageFacts) -> None:
+def read_part(part: Json, where: str, facts: MessageFacts) -> None:
+    """Checks one part of a content."""
     if not isinstance(part, dict):
         raise invalid(where, "must be an object")
     kind = part.get("type")

@@ -44,6 +44,7 @@ class InferenceRequest:
         conversation: the same for every request of one conversation, as far as its opening tells; empty: it tells nothing.
         router: how a router model is to choose.
         chat_body: the same request in the chat dialect, for endpoints that chat and do not serve its operation.
+        echo: what every answer is to begin with.
     """
 
     body: bytes
@@ -70,6 +71,7 @@ class InferenceRequest:
     service_tier: str = ""
     conversation: bytes = b""
     router: RouterOptions = NO_OPTIONS
+    echo: str = ""
 
     @property
     def context_tokens(self) -> int:

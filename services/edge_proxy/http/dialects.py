@@ -10,7 +10,11 @@ from typing import Final, Protocol
 
 from libs.tokens import TokenCounter
 from services.edge_proxy.core.chat_request import parse_chat_request
+from services.edge_proxy.core.completions_request import parse_completions_request
+from services.edge_proxy.core.embeddings_request import parse_embeddings_request
 from services.edge_proxy.core.request import InferenceRequest
+from services.edge_proxy.core.rerank_request import parse_rerank_request
+from services.edge_proxy.core.text_completion import CompletionEvents, whole_completion
 from services.edge_proxy.ports import Sink
 
 
@@ -44,7 +48,34 @@ class AsItComes:
         return sink
 
 
+class TextCompletions:
+    """The legacy dialect of prompts."""
+
+    def parse(self, body: bytes, counter: TokenCounter) -> InferenceRequest:
+        return parse_completions_request(body, counter)
+
+    def whole(self, request: InferenceRequest, reply: bytes, /) -> bytes:
+        return whole_completion(reply, request.echo)
+
+    def sink(self, request: InferenceRequest, sink: Sink, /) -> Sink:
+        return _CompletionSink(sink, CompletionEvents(request.echo))
+
+
+@dataclass(frozen=True, slots=True)
+class _CompletionSink:
+    sink: Sink
+    events: CompletionEvents
+
+    async def write(self, events: bytes) -> None:
+        converted = self.events.convert(events)
+        if converted:
+            await self.sink.write(converted)
+
+
 DIALECTS: Final[Mapping[str, Dialect]] = {
     "chat/completions": AsItComes(parse_chat_request),
+    "completions": TextCompletions(),
+    "embeddings": AsItComes(parse_embeddings_request),
+    "rerank": AsItComes(parse_rerank_request),
 }
 """By the path below the API's base."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from libs.tokens import _EXACT_CHARACTERS, TokenCounter
+from libs.tokens import _EXACT_CHARACTERS, _EXACT_CHARACTERS_IN_ALL, TokenCounter
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # the package reads its tables in an old way
@@ -47,3 +47,18 @@ def test_count_takes_bounded_time_however_long_the_text_is(text: str) -> None:
     started_s = time.perf_counter()
     assert COUNTER.count(long) > 0
     assert time.perf_counter() - started_s < 1.0
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=50), max_size=20))
+def test_each_of_a_few_texts_is_counted_exactly(texts: list[str]) -> None:
+    assert COUNTER.count_each(texts) == [COUNTER.count(text) for text in texts]
+
+
+def test_many_texts_take_bounded_time_and_the_later_ones_count_by_density() -> None:
+    texts = [PROSE * 100] * 4_000
+    started_s = time.perf_counter()
+    counts = COUNTER.count_each(texts)
+    assert time.perf_counter() - started_s < 1.0
+    assert len(counts) == len(texts)
+    assert counts[0] == counts[_EXACT_CHARACTERS_IN_ALL // len(texts[0])] == COUNTER.count(texts[0])
+    assert counts[0] <= counts[-1] <= counts[0] + 1
