@@ -33,9 +33,10 @@ class ProviderAdapterServicer(ProviderAdapterServiceServicer):
         secret = ""
         sent = False
         reply = None
-        span = ProviderSpan(self._tracer, request.provider_slug, request.provider_model_id)
+        operation = request.operation or CHAT
+        span = ProviderSpan(self._tracer, request.provider_slug, request.provider_model_id, operation)
         try:
-            upstream = self._registry.find(request.provider_slug, request.operation or CHAT, request.protocol)
+            upstream = self._registry.find(request.provider_slug, operation, request.protocol)
             secret = upstream.credential
             attempt = attempt_from_proto(request)
             limits = limits_from_proto(request.limits)

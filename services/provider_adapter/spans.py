@@ -4,10 +4,15 @@ Owns its name and attributes. Invariant: without a tracer no span is made; a spa
 of a prompt, a reply or a provider's error.
 """
 
+from collections.abc import Mapping
+
 from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer
 
 from services.provider_adapter.protocols.failures import Failure
-from services.provider_adapter.protocols.port import ReplyFacts
+from services.provider_adapter.protocols.port import CHAT, COMPLETIONS, ReplyFacts
+
+_NAMES: Mapping[str, str] = {COMPLETIONS: "text_completion"}
+"""What the conventions for spans call it, where they have another word."""
 
 
 class ProviderSpan:
@@ -15,11 +20,13 @@ class ProviderSpan:
 
     __slots__ = ("_span",)
 
-    def __init__(self, tracer: Tracer | None, provider_slug: str, provider_model_id: str) -> None:
+    def __init__(
+        self, tracer: Tracer | None, provider_slug: str, provider_model_id: str, operation: str = CHAT
+    ) -> None:
         self._span: Span | None = None
         if tracer is not None:
             attributes = {
-                "gen_ai.operation.name": "chat",
+                "gen_ai.operation.name": _NAMES.get(operation, operation),
                 "gen_ai.system": provider_slug,
                 "gen_ai.request.model": provider_model_id,
             }

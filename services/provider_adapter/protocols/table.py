@@ -6,7 +6,10 @@ from services.provider_adapter.protocols.anthropic_messages.protocol import Anth
 from services.provider_adapter.protocols.cohere.protocol import CohereChat
 from services.provider_adapter.protocols.gemini.protocol import Gemini
 from services.provider_adapter.protocols.openai_chat.protocol import OpenAiChat
-from services.provider_adapter.protocols.port import CHAT, WireProtocol
+from services.provider_adapter.protocols.openai_completions.protocol import OpenAiCompletions
+from services.provider_adapter.protocols.openai_embeddings.protocol import OpenAiEmbeddings
+from services.provider_adapter.protocols.openai_rerank.protocol import OpenAiRerank
+from services.provider_adapter.protocols.port import CHAT, COMPLETIONS, EMBEDDINGS, RERANK, WireProtocol
 
 Protocols = Mapping[tuple[str, str], WireProtocol]
 """By the format's name, as the catalogue and hosts.json have it, and the operation."""
@@ -15,6 +18,11 @@ Protocols = Mapping[tuple[str, str], WireProtocol]
 def protocols() -> Protocols:
     return {
         ("openai", CHAT): OpenAiChat(),
+        ("openai", COMPLETIONS): OpenAiCompletions(),
+        ("openai", EMBEDDINGS): OpenAiEmbeddings(),
+        ("openai", RERANK): OpenAiRerank(),
+        ("openai-embeddings", EMBEDDINGS): OpenAiEmbeddings(),
+        ("openai-embeddings", RERANK): OpenAiRerank(),
         ("anthropic", CHAT): AnthropicMessages(),
         ("gemini", CHAT): Gemini(),
         ("cohere", CHAT): CohereChat(),

@@ -4,6 +4,7 @@ from services.provider_adapter.access import customary_credentials
 from services.provider_adapter.hosts import Host, load_hosts, with_base_urls
 from services.provider_adapter.protocols.failures import FailureClass, ProviderFailedError
 from services.provider_adapter.protocols.openai_chat.dialects import DIALECTS
+from services.provider_adapter.protocols.openai_embeddings.dialects import DIALECTS as EMBEDDINGS_DIALECTS
 from services.provider_adapter.protocols.table import protocols
 from services.provider_adapter.registry import Registry
 
@@ -110,8 +111,9 @@ def test_every_host_of_the_repository_is_usable() -> None:
         assert host.base_url.startswith("https://")
         assert not host.base_url.endswith("/")
         assert host.credential_name
-        assert (host.protocol, "chat") in protocols()
-        assert not host.dialect or host.dialect in DIALECTS
+        operations = {operation for name, operation in protocols() if name == host.protocol}
+        assert operations >= ({"embeddings", "rerank"} if host.protocol == "openai-embeddings" else {"chat"})
+        assert not host.dialect or host.dialect in DIALECTS or host.dialect in EMBEDDINGS_DIALECTS
 
 
 def test_base_urls_move_hosts_and_add_new_ones() -> None:

@@ -1,0 +1,1 @@
+"""The rerank format that Jina, Voyage and OpenAI-compatible hosts share."""
