@@ -27,6 +27,7 @@ class Host(NamedTuple):
     Attributes:
         credential_name: the environment variable in which its users customarily keep the key; several: `ONE|OTHER`.
         doors: base URLs of formats that the host speaks elsewhere than at `base_url`, by protocol.
+        authorizer: which proof of who calls the host wants at each of its doors; empty: that of the format.
         credential_parts: variables that make a credential together, by field of a JSON object; a field that ends in `?`
             may be missing.
         credential_slots: fields of a JSON credential that fill slots, by the slot's name.
@@ -37,6 +38,7 @@ class Host(NamedTuple):
     protocol: str = "openai"
     dialect: str = ""
     doors: Mapping[str, str] = _NOTHING
+    authorizer: str = ""
     credential_parts: Mapping[str, str] = _NOTHING
     credential_slots: Mapping[str, str] = _NOTHING
 

@@ -23,6 +23,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDictProxy
+from yarl import URL
 
 from services.provider_adapter.protocols.failures import Failure, FailureClass, Phase, ProviderFailedError
 
@@ -179,8 +180,10 @@ class HttpCalls:
     ) -> Call:
         # aiohttp writes large bodies in pieces only when they come as a file.
         data = io.BytesIO(body) if body is not None and len(body) > _LARGE_REQUEST_BYTES else body
+        # What is percent-encoded stays so: a signature covers it, and a model's name may hold a slash.
+        address = URL(url, encoded=True) if "%" in url else url
         response = await self._session.request(
-            method, url, headers=headers, data=data, timeout=self._timeout(connect_s), allow_redirects=False
+            method, address, headers=headers, data=data, timeout=self._timeout(connect_s), allow_redirects=False
         )
         return Call(response, self._draining)
 

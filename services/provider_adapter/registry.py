@@ -27,7 +27,7 @@ _SIMULATOR_CREDENTIAL = "simulator"
 _OPENAI = "openai"
 _MOST_FOUND = 4096
 # The version in the path that a format's clients write; the simulator has the same.
-_SIMULATED_VERSIONS: Mapping[str, str] = {"gemini": "v1beta", "cohere": "v2"}
+_SIMULATED_VERSIONS: Mapping[str, str] = {"gemini": "v1beta", "cohere": "v2", "bedrock": ""}
 _NO_AUTHORIZERS: Mapping[str, AuthorizerFactory] = MappingProxyType({})
 
 
@@ -63,7 +63,7 @@ class Registry:
         protocols: by name and operation.
         hosts: the known hosts by provider slug, with their own base URLs.
         credentials: by provider slug; empty text for a host that wants none.
-        authorizers: by protocol; makers of what proves who calls where a constant header does not.
+        authorizers: by protocol, or the name that a host has for it; makers of what proves who calls where a constant header does not.
         simulator_base_url: stands in for every provider.
         upstream_base_url: an OpenAI-compatible server that stands in for providers without a credential.
     """
@@ -122,7 +122,7 @@ class Registry:
         if host is not None and slug in self._credentials:
             protocol = door.protocol or host.protocol
             base_url = host.doors.get(protocol, host.base_url)
-            return self._upstream(door, protocol, base_url, self._credentials[slug], host.dialect)
+            return self._upstream(door, protocol, base_url, self._credentials[slug], host)
         if self._upstream_base_url:
             return self._at_upstream(door, self._upstream_base_url)
         message = f"No credential is configured for the provider {slug}."
@@ -142,7 +142,9 @@ class Registry:
         base_url = f"{simulator_base_url}/{slug}/{_SIMULATED_VERSIONS.get(protocol, 'v1')}"
         return self._upstream(door, protocol, base_url, _SIMULATOR_CREDENTIAL)
 
-    def _upstream(self, door: _Door, protocol_name: str, base_url: str, credential: str, dialect: str = "") -> Upstream:
+    def _upstream(
+        self, door: _Door, protocol_name: str, base_url: str, credential: str, host: Host | None = None
+    ) -> Upstream:
         protocol = self._protocols.get((protocol_name, door.operation))
         if protocol is None:
             message = f"The provider {door.slug} cannot be asked for {door.operation} here."
@@ -159,6 +161,7 @@ class Registry:
         if credential or protocol_name != _OPENAI:
             headers.update(protocol.headers(credential))
         base_url = base_url.rstrip("/")
-        make = self._authorizers.get(protocol_name)
+        make = self._authorizers.get((host.authorizer if host is not None else "") or protocol_name)
         authorizer = make(credential, base_url) if make is not None and credential else None
+        dialect = host.dialect if host is not None else ""
         return Upstream(door.slug, protocol, base_url, headers, credential, dialect, authorizer)

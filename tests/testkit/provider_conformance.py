@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from services.provider_adapter.protocols.failures import Failure, FailureClass, ProviderFailedError
 from services.provider_adapter.protocols.port import Attempt, Prepared, ReplyFacts
-from tests.testkit.provider_wires import Call, Reply, Wire
+from tests.testkit.provider_wires import SERVER_SENT_EVENTS, Call, Reply, ServerSentEvents, Wire
 
 WORDS = Reply(words=("Hel", "lo ✓", " \U0001f600"))
 CALLS = Reply(calls=(Call("look_up", {"city": "Zürich ✓", "n": 3}), Call("tell", {})), end="tool_calls")
@@ -79,6 +79,10 @@ class Decoded:
         return (self.bytes, facts.usage, facts.finish_reason, facts.native_finish_reason, self.failure)
 
 
+def framing_of(wire: Wire) -> ServerSentEvents:
+    return getattr(wire, "framing", SERVER_SENT_EVENTS)
+
+
 def message_of(wire: Wire, reply: Reply, **prepared: Any) -> tuple[dict[str, Any], ReplyFacts]:
     made, facts = wire.protocol.whole(attempt(wire), Prepared("", b"", **prepared), wire.whole(reply))
     choice = orjson.loads(made)["choices"][0]
@@ -109,7 +113,7 @@ class ProviderConformance:
                 ["index", "delta", "finish_reason", "native_finish_reason", "logprobs"]
             ]
         assert decoded.facts.has_content
-        assert decoded.facts.upstream_id == "up-1"
+        assert decoded.facts.upstream_id == getattr(wire, "upstream_id", "up-1")
 
     @pytest.mark.parametrize("end", ["stop", "length", "content_filter"])
     def test_the_end_is_in_chats_word_beside_the_providers_own(self, wire: Wire, end: str) -> None:
@@ -147,7 +151,7 @@ class ProviderConformance:
     def test_any_text_arrives_whole_however_it_is_split(
         self, wire: Wire, words: list[str], places: list[int], line_end: bytes
     ) -> None:
-        raw = wire.stream(Reply(words=tuple(words))).replace(b"\r\n", b"\n").replace(b"\n", line_end)
+        raw = framing_of(wire).spelt(wire.stream(Reply(words=tuple(words))), line_end)
         edges = [0, *sorted(min(place, len(raw)) for place in places), len(raw)]
 
         decoded = Decoded(wire, *(raw[start:stop] for start, stop in itertools.pairwise(edges)))
@@ -171,12 +175,13 @@ class ProviderConformance:
         values: st.SearchStrategy[Any] = (
             st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=3) | st.just([]) | st.just({})
         )
-        events = [line for line in wire.stream(EVERYTHING).splitlines() if line.startswith(b"data: {")]
+        framing = framing_of(wire)
         changed = []
-        for line in events:
-            value = orjson.loads(line[6:])
-            _change(value, data.draw(st.integers(0, 8)), data.draw(values))
-            changed.append(b"data: " + orjson.dumps(value) + b"\n\n")
+        for frame in framing.frames(wire.stream(EVERYTHING)):
+            value = framing.value(frame)
+            if value is not None:
+                _change(value, data.draw(st.integers(0, 8)), data.draw(values))
+                changed.append(framing.with_value(frame, value))
         Decoded(wire, b"".join(changed))
         body = orjson.loads(wire.whole(EVERYTHING))
         _change(body, data.draw(st.integers(0, 20)), data.draw(values))
@@ -213,9 +218,9 @@ class ProviderConformance:
 
     def test_events_without_meaning_change_nothing(self, wire: Wire) -> None:
         raw, noise = wire.stream(EVERYTHING), wire.noise()
-        end = b"\r\n\r\n" if b"\r\n\r\n" in raw else b"\n\n"
+        noisy = b"".join(noise + frame for frame in framing_of(wire).frames(raw)) + noise
 
-        assert Decoded(wire, noise + raw.replace(end, end + noise)).said[:3] == Decoded(wire, raw).said[:3]
+        assert Decoded(wire, noisy).said[:3] == Decoded(wire, raw).said[:3]
 
     def test_parallel_calls_have_slots_ids_and_whole_arguments(self, wire: Wire) -> None:
         decoded = Decoded(wire, wire.stream(CALLS))
@@ -291,8 +296,9 @@ class ProviderConformance:
 
     def test_an_error_among_the_events_fails_after_what_came_before(self, wire: Wire) -> None:
         raw, error = wire.stream(WORDS), wire.error_event()
-        end = b"\r\n\r\n" if b"\r\n\r\n" in raw else b"\n\n"
-        place = raw.index(end, raw.index(b"Hel")) + len(end)
+        frames = framing_of(wire).frames(raw)
+        said = next(place for place, frame in enumerate(frames) if b"Hel" in frame) + 1
+        place = len(b"".join(frames[:said]))
 
         after = Decoded(wire, raw[:place] + error + raw[place:])
         before = Decoded(wire, error + raw)

@@ -49,6 +49,29 @@ class Wire(Protocol):
     def error(self, status: int, message: str) -> bytes: ...
 
 
+class ServerSentEvents:
+    """How most formats put events into bytes; a wire of another framing has one of its own as `framing`."""
+
+    def frames(self, raw: bytes) -> list[bytes]:
+        end = b"\r\n\r\n" if b"\r\n\r\n" in raw else b"\n\n"
+        return [frame + end for frame in raw.split(end) if frame]
+
+    def value(self, frame: bytes) -> Any:
+        """What an event holds; None: no object."""
+        line = next((line for line in frame.splitlines() if line.startswith(b"data: {")), None)
+        return None if line is None else orjson.loads(line[6:])
+
+    def with_value(self, frame: bytes, value: Any) -> bytes:
+        return data(value)
+
+    def spelt(self, raw: bytes, line_end: bytes) -> bytes:
+        """The same stream in another spelling."""
+        return raw.replace(b"\r\n", b"\n").replace(b"\n", line_end)
+
+
+SERVER_SENT_EVENTS = ServerSentEvents()
+
+
 def data(value: Any) -> bytes:
     return b"data: " + orjson.dumps(value) + b"\n\n"
 

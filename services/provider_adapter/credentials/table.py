@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from services.provider_adapter.credentials.aws import aws_authorizer
 from services.provider_adapter.credentials.port import Authorizer
 
 AuthorizerFactory = Callable[[str, str], Authorizer | None]
@@ -9,5 +10,5 @@ AuthorizerFactory = Callable[[str, str], Authorizer | None]
 
 
 def authorizers() -> Mapping[str, AuthorizerFactory]:
-    """By the format's name."""
-    return {}
+    """By the format's name, or the one that a host has for it in hosts.json."""
+    return {"bedrock": aws_authorizer}

@@ -4,6 +4,7 @@ Owns the class table (reference wire facts §0) and scrubbing. Does not read any
 Invariant: nothing in a failure shows a credential or an address.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -154,12 +155,24 @@ def scrub(text: str, secret: str = "") -> str:
     """One line of at most 500 characters without credentials, URLs and addresses."""
     # What is far beyond the cut cannot matter, and patterns over megabytes cost time.
     line = "".join(letter if letter.isprintable() else " " for letter in text[: 4 * PROVIDER_MESSAGE_LENGTH])
-    if len(secret) >= 4:
-        line = line.replace(secret, "[key]")
+    for part in _parts_of(secret):
+        line = line.replace(part, "[key]")
     line = _URLS.sub("[url]", line)
     line = _SECRETS.sub("[key]", line)
     line = _ADDRESSES.sub("[address]", line)
     return " ".join(line.split())[:PROVIDER_MESSAGE_LENGTH]
+
+
+def _parts_of(secret: str) -> list[str]:
+    """What of a credential must not be shown: all of it; of a JSON object, each text, the longest first."""
+    if not secret.startswith("{"):
+        return [secret] if len(secret) >= 4 else []
+    try:
+        fields = json.loads(secret)
+    except ValueError:
+        return [secret]
+    texts = [text for text in fields.values() if isinstance(text, str) and len(text) >= 4]
+    return sorted(texts, key=len, reverse=True)
 
 
 def retry_after_s(status: int, headers: Mapping[str, str], now_s: float) -> float | None:

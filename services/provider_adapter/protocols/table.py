@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from services.provider_adapter.protocols.anthropic_messages.protocol import AnthropicMessages
+from services.provider_adapter.protocols.bedrock_converse.protocol import BedrockConverse
 from services.provider_adapter.protocols.cohere.protocol import CohereChat
 from services.provider_adapter.protocols.gemini.protocol import Gemini
 from services.provider_adapter.protocols.openai_chat.protocol import OpenAiChat
@@ -26,4 +27,5 @@ def protocols() -> Protocols:
         ("anthropic", CHAT): AnthropicMessages(),
         ("gemini", CHAT): Gemini(),
         ("cohere", CHAT): CohereChat(),
+        ("bedrock", CHAT): BedrockConverse(),
     }

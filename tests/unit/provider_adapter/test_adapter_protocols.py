@@ -2,6 +2,7 @@ import pytest
 
 from tests.testkit.provider_conformance import ProviderConformance
 from tests.testkit.provider_wires import AnthropicWire, GeminiWire, OpenAiChatWire, Wire
+from tests.testkit.provider_wires_bedrock import BedrockWire
 from tests.testkit.provider_wires_cohere import CohereWire
 
 
@@ -27,3 +28,9 @@ class TestCohere(ProviderConformance):
     @pytest.fixture
     def wire(self) -> Wire:
         return CohereWire()
+
+
+class TestBedrockConverse(ProviderConformance):
+    @pytest.fixture
+    def wire(self) -> Wire:
+        return BedrockWire()

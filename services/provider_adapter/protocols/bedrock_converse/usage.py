@@ -1,0 +1,27 @@
+"""Bedrock's token counts as disjoint classes that add up.
+
+Owns the arithmetic: the provider counts cache reads and writes beside the input, chat counts them in the prompt
+(wire facts §6). Invariant: malformed counts are as if absent.
+"""
+
+from typing import Any
+
+from services.provider_adapter.protocols.port import Usage
+
+_LARGEST = 1 << 40
+
+
+def usage_of(value: Any) -> Usage | None:
+    """The counts in a `usage`; None when input or output is unknown."""
+    if type(value) is not dict:
+        return None
+    given, produced = _count(value.get("inputTokens")), _count(value.get("outputTokens"))
+    if given is None or produced is None:
+        return None
+    read = _count(value.get("cacheReadInputTokens")) or 0
+    written = _count(value.get("cacheWriteInputTokens")) or 0
+    return Usage(given + read + written, produced, read, written)
+
+
+def _count(value: Any) -> int | None:
+    return value if type(value) is int and 0 <= value <= _LARGEST else None
