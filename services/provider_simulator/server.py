@@ -14,6 +14,8 @@ from services.provider_simulator.core.catalogue import Catalogue, CatalogueError
 from services.provider_simulator.core.statistics import Statistics
 from services.provider_simulator.protocols.anthropic.messages_format import MessagesFormat
 from services.provider_simulator.protocols.anthropic.messages_format import routes as messages_routes
+from services.provider_simulator.protocols.bedrock.converse_format import ConverseFormat
+from services.provider_simulator.protocols.bedrock.converse_format import routes as converse_routes
 from services.provider_simulator.protocols.cohere.chat_format import ChatFormat
 from services.provider_simulator.protocols.cohere.chat_format import routes as cohere_chat_routes
 from services.provider_simulator.protocols.gemini.content_format import ContentFormat
@@ -57,6 +59,7 @@ def build(settings: ProviderSimulatorSettings, clock: Clock | None = None) -> we
     app.add_routes(chat.routes())
     app.add_routes(messages_routes(native(MessagesFormat())))
     app.add_routes(content_routes(native(ContentFormat())))
+    app.add_routes(converse_routes(native(ConverseFormat())))
     app.add_routes(cohere_chat_routes(native(ChatFormat())))
     app.router.add_route("*", "/{path:.*}", _no_route)
     return app

@@ -6,6 +6,7 @@ or raises InvalidError; it never changes what it looks at.
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any
@@ -59,6 +60,15 @@ def anything(where: Path, value: Any) -> None:
 def mapping(where: Path, value: Any) -> None:
     if not isinstance(value, dict):
         raise wrong(where, "Input should be an object")
+
+
+def matching(pattern: re.Pattern[str]) -> Check:
+    def check(where: Path, value: Any) -> None:
+        text(where, value)
+        if pattern.fullmatch(value) is None:
+            raise wrong(where, f"String should match pattern '^{pattern.pattern}$'")
+
+    return check
 
 
 def integer(least: int, most: int) -> Check:
@@ -135,6 +145,22 @@ def tagged(variants: Mapping[str, Check], tag: str = "type") -> Check:
         if variant is None:
             raise wrong((*where, tag), f"Input tag should be one of {', '.join(variants)}")
         variant(where, value)
+
+    return check
+
+
+def union(variants: Mapping[str, Check]) -> Check:
+    """An object of exactly one member, whose name says what it is."""
+
+    def check(where: Path, value: Any) -> None:
+        mapping(where, value)
+        for name in value:
+            if name not in variants:
+                raise InvalidError((*where, name), Problem.UNKNOWN, "Extra inputs are not permitted")
+        if len(value) != 1:
+            raise wrong(where, f"Exactly one of {', '.join(variants)} must be set")
+        for name, inner in value.items():
+            variants[name]((*where, name), inner)
 
     return check
 

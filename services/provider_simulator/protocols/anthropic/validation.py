@@ -22,6 +22,7 @@ from services.provider_simulator.protocols.strict import (
     integer,
     items,
     mapping,
+    matching,
     number,
     one_of,
     tagged,
@@ -37,15 +38,6 @@ _ID = re.compile(r"[a-zA-Z0-9_-]+")
 _KIND: Check = text
 _CACHE = fields({"type": one_of("ephemeral"), "ttl": one_of("5m", "1h")}, ["type"])
 _MARK: Mapping[str, Check] = {"type": _KIND, "cache_control": _CACHE}
-
-
-def _matching(pattern: re.Pattern[str]) -> Check:
-    def check(where: Path, value: Any) -> None:
-        text(where, value)
-        if pattern.fullmatch(value) is None:
-            raise wrong(where, f"String should match pattern '^{pattern.pattern}$'")
-
-    return check
 
 
 def _nullable(check_value: Check) -> Check:
@@ -79,14 +71,14 @@ _DOCUMENT = fields(
 _RESULT = fields(
     {
         **_MARK,
-        "tool_use_id": _matching(_ID),
+        "tool_use_id": matching(_ID),
         "content": text_or(items(tagged({"text": _TEXT, "image": _IMAGE, "document": _DOCUMENT}))),
         "is_error": boolean,
     },
     ["tool_use_id"],
 )
 _CALL = fields(
-    {**_MARK, "id": _matching(_ID), "name": _matching(_NAME), "input": mapping, "caller": anything},
+    {**_MARK, "id": matching(_ID), "name": matching(_NAME), "input": mapping, "caller": anything},
     ["id", "name", "input"],
 )
 _THINKING = fields({"type": _KIND, "thinking": text, "signature": filled}, ["thinking", "signature"])
@@ -109,7 +101,7 @@ def _object_schema(where: Path, value: Any) -> None:
         raise wrong((*where, "type"), "Input should be 'object'")
 
 
-def _closed_schema(where: Path, value: Any) -> None:
+def closed_schema(where: Path, value: Any) -> None:
     """Structured output wants every object closed, and knows no bounds of numbers."""
     mapping(where, value)
     if value.get("type") == "object" and value.get("additionalProperties") is not False:
@@ -119,16 +111,16 @@ def _closed_schema(where: Path, value: Any) -> None:
             raise wrong(where, f"property '{name}' is not supported")
     for name in ("properties", "$defs"):
         for key, inner in value.get(name, {}).items():
-            _closed_schema((*where, name, key), inner)
+            closed_schema((*where, name, key), inner)
     if "items" in value:
-        _closed_schema((*where, "items"), value["items"])
+        closed_schema((*where, "items"), value["items"])
 
 
 _TOOL = fields(
     {
         **_MARK,
         "type": one_of("custom"),
-        "name": _matching(_NAME),
+        "name": matching(_NAME),
         "description": text,
         "input_schema": _object_schema,
         "strict": boolean,
@@ -152,7 +144,7 @@ _THINKS = tagged(
         "disabled": fields({"type": _KIND}),
     }
 )
-_FORMAT = tagged({"json_schema": fields({"type": _KIND, "schema": _closed_schema}, ["schema"])})
+_FORMAT = tagged({"json_schema": fields({"type": _KIND, "schema": closed_schema}, ["schema"])})
 _REQUEST = fields(
     {
         "model": filled,
