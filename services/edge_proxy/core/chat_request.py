@@ -21,6 +21,7 @@ from services.edge_proxy.core.body_fields import (
     read_trace,
     read_user,
 )
+from services.edge_proxy.core.chat_details import check_details
 from services.edge_proxy.core.conversation import conversation_of
 from services.edge_proxy.core.fields import Json, Object, invalid
 from services.edge_proxy.core.messages import MessageFacts, read_messages
@@ -127,7 +128,7 @@ def _check_parameters(source: Object) -> None:
             fields.mapping(source, name)
     _check_choices(source)
     check_stop(source)
-    _check_tools(source)
+    check_details(source)
     check_logit_bias(source)
     check_metadata(source)
 
@@ -145,26 +146,6 @@ def _check_choices(source: Object) -> None:
     if effort is not None and other is not None and effort != other:
         raise invalid("reasoning_effort", "differs from reasoning.effort")
     fields.whole(reasoning, "max_tokens", 1, MAX_TOKENS_BOUND, path="reasoning.")
-
-
-def _check_tools(source: Object) -> None:
-    for index, tool in enumerate(fields.items(source, "tools", max_items=4096) or ()):
-        if not isinstance(tool, dict) or not isinstance(tool.get("type"), str):
-            raise invalid(f"tools.{index}", "must be an object with a type")
-        if tool["type"] == "function":
-            function = tool.get("function")
-            if not isinstance(function, dict) or not isinstance(function.get("name"), str):
-                raise invalid(f"tools.{index}.function", "must be an object with a name")
-    for index, plugin in enumerate(fields.items(source, "plugins", max_items=64) or ()):
-        if not isinstance(plugin, dict) or not isinstance(plugin.get("id"), str):
-            raise invalid(f"plugins.{index}", "must be an object with an id")
-    fields.texts(source, "transforms", max_items=64)
-    choice = source.get("tool_choice")
-    if choice is not None and not isinstance(choice, str | dict):
-        raise invalid("tool_choice", "must be a string or an object")
-    response_format = fields.mapping(source, "response_format")
-    if response_format is not None and not isinstance(response_format.get("type"), str):
-        raise invalid("response_format.type", "must be a string")
 
 
 def _max_tokens(source: Object) -> int | None:

@@ -6,6 +6,7 @@ Invariant: a message of the wrong shape never reaches a provider.
 
 from dataclasses import dataclass, field
 
+from services.edge_proxy.core.chat_details import check_assistant, check_cache_control, check_call, check_media
 from services.edge_proxy.core.fields import Json, Object, invalid
 
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
@@ -100,6 +101,8 @@ def read_part(part: Json, where: str, facts: MessageFacts) -> None:
     modality = _PART_MODALITY.get(kind)
     if modality is None:
         raise invalid(f"{where}.type", f"must be one of {', '.join(sorted(_PART_MODALITY))}")
+    if "cache_control" in part:
+        check_cache_control(part, f"{where}.")
     if not modality:
         value = part.get(kind)
         if not isinstance(value, str):
@@ -111,11 +114,11 @@ def read_part(part: Json, where: str, facts: MessageFacts) -> None:
     payload = part.get(kind)
     if not isinstance(payload, dict):
         raise invalid(f"{where}.{kind}", "must be an object")
-    if kind == "image_url" and not isinstance(payload.get("url"), str):
-        raise invalid(f"{where}.image_url.url", "must be a string")
+    check_media(kind, payload, where)
 
 
 def _read_assistant(message: Object, where: str, facts: MessageFacts) -> None:
+    check_assistant(message, where)
     calls = message.get("tool_calls")
     if calls is None:
         return
@@ -128,5 +131,6 @@ def _read_assistant(message: Object, where: str, facts: MessageFacts) -> None:
         arguments = function.get("arguments")
         if not isinstance(arguments, str):
             raise invalid(f"{where}.tool_calls.{index}.function.arguments", "must be a string")
+        check_call(call, f"{where}.tool_calls.{index}")
         facts.texts.append(function["name"])
         facts.texts.append(arguments)

@@ -251,7 +251,7 @@ def test_deeply_nested_objects_are_taken_or_400(field: str, depth: int) -> None:
     deep = b'{"a":' * depth + b"{}" + b"}" * depth
     value = {
         "tools": b'[{"type":"function","function":{"name":"f","parameters":' + deep + b"}}]",
-        "response_format": b'{"type":"json_schema","json_schema":' + deep + b"}",
+        "response_format": b'{"type":"json_schema","json_schema":{"name":"x","schema":' + deep + b"}}",
         "trace": deep,
     }[field]
     body = chat_body()[:-1] + f',"{field}":'.encode() + value + b"}"

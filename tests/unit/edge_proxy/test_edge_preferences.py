@@ -168,7 +168,9 @@ def test_preference_of_the_wrong_type_names_its_field(provider: dict[str, Any], 
 
 def test_service_tier_and_outputs_reach_the_router() -> None:
     features = planned_request(
-        service_tier="flex", modalities=["text", "image"], response_format={"type": "json_schema", "json_schema": {}}
+        service_tier="flex",
+        modalities=["text", "image"],
+        response_format={"type": "json_schema", "json_schema": {"name": "x"}},
     ).features
     assert (features.service_tier, list(features.output_modalities)) == ("flex", ["image"])
     assert features.uses_json_schema
