@@ -106,6 +106,7 @@ def _tally_to_proto(endpoint_id: str, tally: Tally) -> EndpointTally:
 
 
 def _sketch_to_proto(sketch: Sketch) -> Distribution:
+    sketch.settle()
     return Distribution(first_key=sketch.first_key, counts=sketch.counts)
 
 

@@ -5,6 +5,7 @@ Owns which catalogue is on offer now. Does not know messages. Invariant: a catal
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 from libs.clock import Clock
 from libs.errors import unavailable
@@ -17,6 +18,9 @@ from services.router.core.stickiness import Served
 from services.router.core.verdicts import Outcome
 from services.router.core.wishes import Wishes
 from services.router.shelf import Page, Reply, Shelf, make_shelf
+
+_PATIENCE_S: Final = 1
+"""A plan does not do the work that the publisher does once a second, unless it is late."""
 
 
 class OfferDisplay:
@@ -60,7 +64,7 @@ class RouterHandlers:
         return make_plan(
             wishes,
             catalogue=self.on_offer.catalogue,
-            health=self._health.snapshot(self._clock.now_ms() // 1000),
+            health=self._health.snapshot(self._clock.now_ms() // 1000, _PATIENCE_S),
             seed=seed,
         )
 

@@ -150,9 +150,9 @@ class Health:
             self._suspects[one.id] = one
             self._settle(one, now_s)
 
-    def snapshot(self, now_s: int) -> HealthSnapshot:
-        """What is known now."""
-        if now_s > self._now_s:
+    def snapshot(self, now_s: int, patience_s: int = 0) -> HealthSnapshot:
+        """What is known now, or was so many seconds ago: who may not wait leaves it to others to let time pass."""
+        if now_s > self._now_s + patience_s:
             self.advance(now_s)
         if self._has_news:
             self._has_news = False

@@ -88,13 +88,21 @@ class History:
     recent: the sum over half an hour, of the buckets that hold.
     """
 
-    __slots__ = ("_counted", "_seen", "day", "recent")
+    __slots__ = ("_counted", "_day", "_now", "_seen", "recent")
 
     def __init__(self) -> None:
         self._counted: dict[int, Tally] = {}
         self._seen: dict[int, Tally] = {}
         self.recent = Tally()
-        self.day = Day()
+        self._day = Day()
+        self._now = 0
+
+    @property
+    def day(self) -> Day:
+        """The sum over a day."""
+        for bucket, tally in self._counted.items():
+            self._day.offer(bucket, tally.attempts, tally.failures)
+        return self._day
 
     def add(
         self, bucket: int, now_bucket: int, *, failed: bool, latency_key: int | None, throughput_key: int | None
@@ -115,14 +123,13 @@ class History:
             if mine.attempts == theirs.attempts:
                 self.recent.merge(theirs, -1)
                 self.recent.merge(mine)
-        self.day.offer(bucket, mine.attempts, mine.failures)
 
     def see(self, bucket: int, now_bucket: int, tally: Tally) -> None:
         """Takes in what another router, or an earlier life of this one, says that a bucket holds."""
         self.advance(now_bucket)
         if not now_bucket - DAY < bucket <= now_bucket:
             return
-        self.day.offer(bucket, tally.attempts, tally.failures)
+        self._day.offer(bucket, tally.attempts, tally.failures)
         if bucket <= now_bucket - RECENT:
             return
         seen, mine = self._seen.get(bucket), self._counted.get(bucket)
@@ -139,6 +146,9 @@ class History:
 
     def advance(self, now_bucket: int) -> None:
         """Forgets measurements older than half an hour, and outcomes older than a day."""
+        if now_bucket <= self._now:
+            return
+        self._now = now_bucket
         self.day.advance(now_bucket)
         oldest = now_bucket - RECENT
         for bucket in [number for number in (*self._counted, *self._seen) if number <= oldest]:

@@ -8,6 +8,7 @@ again leaves no trace.
 
 from array import array
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable
 from itertools import accumulate
 from typing import Final
@@ -20,6 +21,7 @@ ACCURACY: Final = 0.02
 LOWEST: Final = 0.001
 HIGHEST: Final = 100_000.0
 _MAPPING: Final = LogarithmicMapping(ACCURACY)
+_MAX_WAITING: Final = 128
 GAMMA: Final = float(_MAPPING.gamma)
 """What two sketches must have in common to be merged."""
 
@@ -36,11 +38,13 @@ HIGHEST_KEY: Final = key_of(HIGHEST)
 class Sketch:
     """How often each key was seen.
 
+    New keys wait in a row and are counted together: at a thousand attempts a second most fall where others did.
+
     Attributes:
-        first_key: of the first of `counts`.
+        first_key: of the first of `counts`; both hold what does not wait any more (`settle`).
     """
 
-    __slots__ = ("count", "counts", "first_key")
+    __slots__ = ("_waiting", "count", "counts", "first_key")
 
     def __init__(self, first_key: int = 0, counts: Iterable[int] = ()) -> None:
         """Takes counters that a sketch had.
@@ -56,29 +60,53 @@ class Sketch:
             raise ValueError("counters of keys that do not exist")
         self.first_key = first_key
         self.count = sum(self.counts)
+        self._waiting = array("h")
 
-    def add(self, key: int, times: int = 1) -> None:
-        """Counts a key; `times` is negative to take it out again."""
+    def add(self, key: int) -> None:
+        """Counts a key, sooner or later."""
+        self._waiting.append(key)
+        self.count += 1
+        if len(self._waiting) >= _MAX_WAITING:
+            self.settle()
+
+    def take_out(self, keys: "array[int]") -> None:
+        """Forgets keys that were added."""
+        self.settle()
+        for key, times in Counter(keys).items():
+            self._put(key, -times)
+        self.count -= len(keys)
+        if not self.count:
+            self.counts = array("I")
+
+    def settle(self) -> None:
+        """Counts what waits."""
+        if self._waiting:
+            for key, times in Counter(self._waiting).items():
+                self._put(key, times)
+            del self._waiting[:]
+
+    def _put(self, key: int, times: int) -> None:
         place = key - self.first_key
         if not 0 <= place < len(self.counts):
             place = self._make_room(key)
         self.counts[place] += times
-        self.count += times
-        if not self.count:
-            self.counts = array("I")
 
     def merge(self, other: "Sketch", times: int = 1) -> None:
         """Counts all that another one counted; `times` is -1 to take it out again."""
-        if not other.count:
-            return
+        self.settle()
+        other.settle()
         for place, count in enumerate(other.counts):
             if count:
-                self.add(other.first_key + place, times * count)
+                self._put(other.first_key + place, times * count)
+        self.count += times * other.count
+        if not self.count:
+            self.counts = array("I")
 
     def percentiles(self) -> Percentiles | None:
         """None when nothing was counted."""
         if not self.count:
             return None
+        self.settle()
         up_to = list(accumulate(self.counts))
         p50, p75, p90, p99 = (
             float(_MAPPING.value(self.first_key + bisect_right(up_to, share * (self.count - 1))))

@@ -130,7 +130,5 @@ class Rolling:
             one = self._slices.pop(number)
             self.attempts -= one.attempts
             self.failures -= one.failures
-            for key in one.latencies:
-                self.latency.add(key, -1)
-            for key in one.throughputs:
-                self.throughput.add(key, -1)
+            self.latency.take_out(one.latencies)
+            self.throughput.take_out(one.throughputs)

@@ -1,5 +1,7 @@
 """Distributions: the promised accuracy, the library's counts, and sliding without a trace."""
 
+from array import array
+
 import pytest
 from ddsketch import DDSketch
 from hypothesis import given
@@ -19,6 +21,7 @@ def sketch(keys: list[int]) -> Sketch:
 
 
 def content(one: Sketch) -> dict[int, int]:
+    one.settle()
     return {one.first_key + place: count for place, count in enumerate(one.counts) if count}
 
 
@@ -44,11 +47,14 @@ def test_merging_is_as_if_one_had_seen_all(some: list[int], others: list[int]) -
     assert merged.count == len(some) + len(others)
 
 
-@given(KEYS, KEYS)
-def test_what_is_taken_out_again_leaves_no_trace(some: list[int], others: list[int]) -> None:
+@given(KEYS, KEYS, st.booleans())
+def test_what_is_taken_out_again_leaves_no_trace(some: list[int], others: list[int], by_merging: bool) -> None:
     slid = sketch(some)
     slid.merge(sketch(others))
-    slid.merge(sketch(some), -1)
+    if by_merging:
+        slid.merge(sketch(some), -1)
+    else:
+        slid.take_out(array("h", some))
     assert content(slid) == content(sketch(others))
     assert slid.percentiles() == sketch(others).percentiles()
 
@@ -56,6 +62,7 @@ def test_what_is_taken_out_again_leaves_no_trace(some: list[int], others: list[i
 @given(KEYS)
 def test_counters_make_the_same_sketch_again(keys: list[int]) -> None:
     one = sketch(keys)
+    one.settle()
     assert content(Sketch(one.first_key, list(one.counts))) == content(one)
 
 
