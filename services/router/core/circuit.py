@@ -11,11 +11,12 @@ from services.router.core.windows import Window
 
 COOLING_S: Final = 30
 """Of the first opening: as long as the rule of outages remembers."""
-MAX_COOLING_S: Final = 240
+MAX_COOLING_S: Final = 120
 FORGIVING_S: Final = 600
 """Who opens again within this time after closing cools for longer."""
 PROBE_S: Final = 30
 """How long a request that was sent to try may keep others from trying."""
+_NO_CHANCE: Final = 4
 
 
 class Circuit:
@@ -24,15 +25,16 @@ class Circuit:
     Attributes:
         openings: in a row, without a long good time between them; each doubles the time to cool.
         until_s: when cooling ends.
+        closed_s: when it closed last; 0: it was never open.
     """
 
-    __slots__ = ("_closed_s", "_opened_s", "_probe_s", "openings", "until_s")
+    __slots__ = ("_opened_s", "_probe_s", "closed_s", "openings", "until_s")
 
     def __init__(self) -> None:
         self.openings = 0
         self.until_s = 0
         self._opened_s: int | None = None
-        self._closed_s = 0
+        self.closed_s = 0
         self._probe_s: int | None = None
 
     @property
@@ -44,7 +46,7 @@ class Circuit:
         return self.is_open and now_s >= self.until_s and (self._probe_s is None or now_s - self._probe_s >= PROBE_S)
 
     def is_forgiven(self, now_s: int) -> bool:
-        return not self.is_open and now_s - self._closed_s >= FORGIVING_S
+        return not self.is_open and now_s - self.closed_s >= FORGIVING_S
 
     def try_now(self, now_s: int) -> None:
         """Somebody tries: nobody else does until it is known how that went."""
@@ -68,15 +70,15 @@ class Circuit:
             self.open(at_s, luck)
             return
         self._opened_s = self._probe_s = None
-        self._closed_s = at_s
+        self.closed_s = at_s
 
 
 class Breaker:
     """A circuit, and the failures of the last 30 seconds that open it.
 
     Args:
-        failures: so many in the window open it that are at least half of the attempts, or so many in a row, however
-            slowly they come.
+        failures: so many in the window open it that are at least half of the attempts; or so many in a row, however
+            slowly they come, and four times as many where others succeeded in the window.
         luck: from 0 to 1; see `Circuit.open`.
     """
 
@@ -108,8 +110,9 @@ class Breaker:
 
     @property
     def _is_failing(self) -> bool:
-        """Half of many, or several in a row where there are few: with many, some in a row are chance."""
+        """Half of many; or several in a row, where among many it takes more of them to be no chance."""
         window = self.window
         if window.failures >= self._failures and window.failures * 2 >= window.attempts:
             return True
-        return self._in_a_row >= self._failures and window.failures == window.attempts
+        enough = self._failures if window.failures == window.attempts else self._failures * _NO_CHANCE
+        return self._in_a_row >= enough

@@ -93,10 +93,15 @@ class _Endpoint:
             return recent
         if self.breaker.circuit.is_open:
             return None if self.breaker.circuit.may_try(now_s) else Standing.TRIPPED
-        uptime = _uptime(self.rolling.attempts, self.rolling.failures)
+        uptime = self._uptime_since_recovery if self.rolling.failures else None
         if uptime is not None and uptime < FALLBACK_UPTIME:
             return Standing.FALLBACK_ONLY
         return recent or (Standing.DEGRADED if uptime is not None and uptime < NORMAL_UPTIME else None)
+
+    @property
+    def _uptime_since_recovery(self) -> float | None:
+        """Failures that opened the circuit have been paid for with the time that it was open."""
+        return _uptime(*self.rolling.since(self.breaker.circuit.closed_s))
 
     @property
     def is_suspect(self) -> bool:

@@ -123,6 +123,12 @@ class Rolling:
             self.throughput.add(throughput_key)
         return (number + SLICES) * SLICE_S if is_new else None
 
+    def since(self, moment_s: int) -> tuple[int, int]:
+        """Attempts and failures after that moment, as far as slices tell."""
+        first = moment_s // SLICE_S + 1
+        slices = [one for number, one in self._slices.items() if number >= first]
+        return sum(one.attempts for one in slices), sum(one.failures for one in slices)
+
     def advance(self, now_s: int) -> None:
         """Forgets slices that are over."""
         oldest = now_s // SLICE_S - SLICES

@@ -87,6 +87,25 @@ def test_slow_trickle_of_failures_opens_too() -> None:
     assert standing(health, NOW_S + 85) is Standing.TRIPPED
 
 
+def test_many_failures_in_a_row_open_though_all_was_well_before() -> None:
+    health = Health()
+    record(health, Verdict.SUCCESS, 1000)
+    record(health, Verdict.FAILURE, 20)
+    assert standing(health) is Standing.TRIPPED
+
+
+def test_failures_that_opened_the_circuit_are_forgiven_when_it_closes() -> None:
+    """They are a tenth of the last five minutes, and still all traffic comes back."""
+    health = Health()
+    record(health, Verdict.SUCCESS, 200)
+    record(health, Verdict.FAILURE, 22)
+    now_s = NOW_S + LATEST_S
+    begin(health, now_s)
+    record(health, Verdict.SUCCESS, at_s=now_s + 1, started_s=now_s)
+    assert standing(health, now_s + 2) is None
+    assert health.figures(X, now_s + 2).uptime_5m == pytest.approx(90.1, abs=0.1)
+
+
 def test_some_failures_in_a_row_among_many_successes_are_chance() -> None:
     health = Health()
     record(health, Verdict.SUCCESS, 1000)
@@ -102,7 +121,7 @@ def test_coolings_double_up_to_a_bound_and_are_forgiven_after_a_good_time() -> N
         now_s = circuit.until_s
         circuit.hear(now_s, now_s, 0.0, succeeded=True)
         assert not circuit.is_open
-    assert cooled == [30, 60, 120, 240, 240, MAX_COOLING_S]
+    assert cooled == [30, 60, 120, 120, 120, MAX_COOLING_S]
     circuit.open(now_s + FORGIVING_S, 0.0)
     assert circuit.until_s == now_s + FORGIVING_S + COOLING_S
 

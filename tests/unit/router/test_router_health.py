@@ -166,8 +166,9 @@ def test_measuring_many_endpoints_is_spread_over_seconds() -> None:
 )
 def test_uptime_of_enough_requests_has_bands(successes: int, failures: int, expected: Standing | None) -> None:
     health = Health()
-    record(health, Verdict.SUCCESS, successes)
-    record(health, Verdict.FAILURE, failures)
+    for number in range(failures):
+        record(health, Verdict.SUCCESS, successes // failures + (number < successes % failures))
+        record(health, Verdict.FAILURE)
     record(health, Verdict.RATE_LIMITED, 10)
     assert standing(health, NOW_S + WINDOW_S) is expected
     assert standing(health, NOW_S + 301) is None
