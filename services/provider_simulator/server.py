@@ -18,8 +18,14 @@ from services.provider_simulator.protocols.bedrock.converse_format import Conver
 from services.provider_simulator.protocols.bedrock.converse_format import routes as converse_routes
 from services.provider_simulator.protocols.cohere.chat_format import ChatFormat
 from services.provider_simulator.protocols.cohere.chat_format import routes as cohere_chat_routes
+from services.provider_simulator.protocols.cohere.embed_format import EmbedFormat
+from services.provider_simulator.protocols.cohere.embed_format import routes as cohere_embed_routes
+from services.provider_simulator.protocols.cohere.rerank_format import RerankFormat
+from services.provider_simulator.protocols.cohere.rerank_format import routes as cohere_rerank_routes
 from services.provider_simulator.protocols.gemini.content_format import ContentFormat
 from services.provider_simulator.protocols.gemini.content_format import routes as content_routes
+from services.provider_simulator.protocols.gemini.embed_format import EmbedFormat as GeminiEmbedFormat
+from services.provider_simulator.protocols.gemini.embed_format import routes as gemini_embed_routes
 from services.provider_simulator.protocols.native import NativeFormat, NativeServer
 from services.provider_simulator.protocols.openai.chat_server import ChatLimits, ChatServer
 from services.provider_simulator.protocols.openai.errors import RefusedError, error_headers, refusal_body
@@ -60,7 +66,10 @@ def build(settings: ProviderSimulatorSettings, clock: Clock | None = None) -> we
     app.add_routes(messages_routes(native(MessagesFormat())))
     app.add_routes(content_routes(native(ContentFormat())))
     app.add_routes(converse_routes(native(ConverseFormat())))
+    app.add_routes(gemini_embed_routes(native(GeminiEmbedFormat())))
     app.add_routes(cohere_chat_routes(native(ChatFormat())))
+    app.add_routes(cohere_embed_routes(native(EmbedFormat())))
+    app.add_routes(cohere_rerank_routes(native(RerankFormat())))
     app.router.add_route("*", "/{path:.*}", _no_route)
     return app
 

@@ -4,7 +4,10 @@ from collections.abc import Mapping
 
 from services.provider_adapter.protocols.anthropic_messages.protocol import AnthropicMessages
 from services.provider_adapter.protocols.bedrock_converse.protocol import BedrockConverse
+from services.provider_adapter.protocols.cohere.embeddings import CohereEmbeddings
 from services.provider_adapter.protocols.cohere.protocol import CohereChat
+from services.provider_adapter.protocols.cohere.rerank import CohereRerank
+from services.provider_adapter.protocols.gemini.embeddings import GeminiEmbeddings
 from services.provider_adapter.protocols.gemini.protocol import Gemini
 from services.provider_adapter.protocols.openai_chat.protocol import OpenAiChat
 from services.provider_adapter.protocols.openai_completions.protocol import OpenAiCompletions
@@ -26,6 +29,9 @@ def protocols() -> Protocols:
         ("openai-embeddings", RERANK): OpenAiRerank(),
         ("anthropic", CHAT): AnthropicMessages(),
         ("gemini", CHAT): Gemini(),
+        ("gemini", EMBEDDINGS): GeminiEmbeddings(),
         ("cohere", CHAT): CohereChat(),
         ("bedrock", CHAT): BedrockConverse(),
+        ("cohere", EMBEDDINGS): CohereEmbeddings(),
+        ("cohere", RERANK): CohereRerank(),
     }

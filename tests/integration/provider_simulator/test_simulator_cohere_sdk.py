@@ -155,3 +155,74 @@ async def test_what_the_format_does_not_know_is_refused(client: cohere.AsyncClie
             messages=[user("hi")],
             request_options={"additional_body_parameters": {"top_p": 1}},
         )
+
+
+@pytest.fixture
+async def anywhere(simulator: RunningSimulator) -> AsyncIterator[cohere.AsyncClientV2]:
+    """The provider that takes any model's name."""
+    async with cohere.AsyncClientV2(api_key="any", base_url=simulator.base_url, max_retries=0) as sdk:
+        yield sdk
+
+
+async def test_vectors_come_in_every_type_that_is_asked_for(anywhere: cohere.AsyncClientV2) -> None:
+    reply = await anywhere.embed(
+        model="embed-v4.0",
+        input_type="search_document",
+        texts=["a fine day", "a fine night", "something else"],
+        embedding_types=["float", "base64", "int8", "uint8", "binary", "ubinary"],
+        output_dimension=256,
+    )
+    vectors = reply.embeddings.float_
+    again = await anywhere.embed(
+        model="embed-v4.0", input_type="search_query", texts=["a fine day"], output_dimension=256
+    )
+
+    assert vectors is not None
+    assert [len(vector) for vector in vectors] == [256, 256, 256]
+    assert again.embeddings.float_ == vectors[:1]
+    near, far = (sum(a * b for a, b in zip(vectors[0], other, strict=True)) for other in vectors[1:])
+    assert near > far
+    assert [len(vector) for vector in reply.embeddings.ubinary or ()] == [32, 32, 32]
+    assert all(-128 <= value <= 127 for vector in reply.embeddings.binary or () for value in vector)
+    assert reply.meta is not None
+    assert reply.meta.billed_units is not None
+    assert (reply.meta.billed_units.input_tokens or 0) > 0
+
+
+async def test_pictures_are_billed_apart_from_words(anywhere: cohere.AsyncClientV2) -> None:
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}
+    inputs: Any = [{"content": [{"type": "text", "text": "a"}, picture]}]
+    reply = await anywhere.embed(model="embed-v4.0", input_type="search_document", inputs=inputs)
+
+    assert reply.meta is not None
+    assert reply.meta.billed_units is not None
+    assert reply.meta.billed_units.image_tokens == 85
+
+
+async def test_rankings_put_what_shares_words_with_the_query_first(anywhere: cohere.AsyncClientV2) -> None:
+    documents = ["of cats", "of dogs and rain", "of dogs"]
+    reply = await anywhere.rerank(model="rerank-v3.5", query="dogs rain", documents=documents, top_n=2)
+    many = await anywhere.rerank(model="rerank-v3.5", query="q", documents=["d"] * 101)
+    by_tokens = await anywhere.rerank(model="rerank-v5.0-pro", query="q", documents=["d"])
+
+    assert [result.index for result in reply.results] == [1, 2]
+    assert reply.results[0].relevance_score > reply.results[1].relevance_score
+    assert many.meta is not None
+    assert many.meta.billed_units is not None
+    assert many.meta.billed_units.search_units == 2
+    assert by_tokens.meta is not None
+    assert by_tokens.meta.billed_units is not None
+    assert by_tokens.meta.billed_units.input_tokens == 2
+
+
+async def test_vectors_and_rankings_fail_on_request_and_refuse_what_is_wrong(anywhere: cohere.AsyncClientV2) -> None:
+    with pytest.raises(cohere.ServiceUnavailableError):
+        await anywhere.embed(model="m", input_type="clustering", texts=["[[sim fail=503]]"])
+    with pytest.raises(cohere.TooManyRequestsError):
+        await anywhere.rerank(model="m", query="[[sim fail=429]]", documents=["d"])
+    with pytest.raises(cohere.BadRequestError, match="exactly one of"):
+        await anywhere.embed(model="m", input_type="clustering")
+    with pytest.raises(cohere.BadRequestError, match="not supported for this model"):
+        await anywhere.embed(model="embed-english-v3.0", input_type="clustering", texts=["a"], output_dimension=256)
+    with pytest.raises(cohere.BadRequestError, match="from 1"):
+        await anywhere.rerank(model="m", query="q", documents=[])
