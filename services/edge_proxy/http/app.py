@@ -21,7 +21,7 @@ from libs.ops import ReadinessCheck, ops_routes
 from libs.traceparent import TRACEPARENT, context_of, new_span_context, parse_traceparent
 from services.edge_proxy.http.account import AccountRoutes
 from services.edge_proxy.http.catalogue import CatalogueRoutes
-from services.edge_proxy.http.connection import Connection
+from services.edge_proxy.http.connection import MAX_HEAD_BYTES, Connection
 from services.edge_proxy.http.inference import InferenceRoute
 from services.edge_proxy.http.replies import GENERATION_ID, error_reply
 from services.edge_proxy.ports import ClientGoneError
@@ -29,7 +29,6 @@ from services.edge_proxy.ports import ClientGoneError
 logger = logging.getLogger("services.edge_proxy.requests")
 
 PREFIX: Final = "/api/v1"
-MAX_HEAD_BYTES: Final = 65_536
 KEEP_ALIVE_S: Final = 75.0
 LINGERING_S: Final = 5.0
 """How long the rest of a refused body is read, so that the caller sees the refusal rather than a reset."""

@@ -291,6 +291,59 @@ async def test_head_over_its_bound_is_refused(door: HttpDoor) -> None:
     assert door.edge.router.requests == []
 
 
+@pytest.mark.parametrize("lines", [12, 100])
+async def test_head_of_many_lines_over_its_bound_is_refused(door: HttpDoor, lines: int) -> None:
+    head = raw_chat(chat_body(), *(b"X-%d: " % line + b"x" * (80_000 // lines) for line in range(lines)))
+    answer = await door.raw(head)
+    assert answer == b"" or status_of(answer) == 400
+    pieces = [head[start : start + 4096] for start in range(0, len(head), 4096)]
+    answer = await door.raw(*pieces)
+    assert answer == b"" or status_of(answer) == 400
+    assert door.edge.router.requests == []
+
+
+async def test_refusal_of_a_large_body_arrives_though_the_body_goes_on(counter: Any) -> None:
+    async with open_door(counter, Limits(body=BodyLimits(max_bytes=1024), head_s=0.05)) as door:
+        reader, writer = await door.connect()
+        writer.write(raw_chat(b"").replace(b"Content-Length: 0", b"Content-Length: 900000"))
+        async with asyncio.timeout(5):
+            head = await reader.readuntil(b"\r\n\r\n")
+        assert status_of(head) == 413
+        for _ in range(8):
+            writer.write(b" " * 100_000)
+            await writer.drain()
+        await asyncio.sleep(0.1)  # twice the deadline of a head: the connection lingers for the body, it owes no head
+        assert not reader.at_eof()
+        writer.write(b" " * 100_000)
+        await writer.drain()
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        (b"Host: x", b"Host: x\r\nContent-Type: a\r\nContent-Type: b"),
+        (b"Host: x", b"Host: x\r\nContent-Encoding: br"),
+        (b"Host: x", b"Host : x"),
+        (b"Host: x\r\n", b""),
+        (b"HTTP/1.1", b"HTTP/1.1\xff"),
+        (b"completions", b"completions\xff\xfe"),
+        (b"POST", b"BREW"),
+        (b"Content-Length: ", b"Content-Length: -"),
+        (b"\r\n", b"\n"),
+    ],
+)
+async def test_what_is_refused_as_http_leaves_in_the_common_envelope_and_repeats_nothing(
+    door: HttpDoor, spoiled: tuple[bytes, bytes]
+) -> None:
+    answer = await door.raw(raw_chat(chat_body()).replace(*spoiled))
+    assert status_of(answer) == 400
+    assert error_of(answer)["code"] == 400
+    assert b"connection: close" in answer.lower() or answer.startswith(b"HTTP/1.0")
+    assert KEY.encode() not in answer
+    assert b"completions" not in answer
+
+
 @pytest.mark.parametrize(
     "sent", [b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", b"HELO there\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"]
 )
