@@ -75,7 +75,22 @@ def goals(findings: Findings) -> list[Goal]:
         Goal("second start of standalone to first reply", "s", 3.0, 1.5, findings.restart_s),
         Goal("memory of standalone at rest, PostgreSQL apart", "MiB", 250, 150, memory.rss / _MIB if memory else None),
     ]  # fmt: skip
+    found += _of_router(findings)
     return found + [_growth(findings, kind) for kind in findings.soak]
+
+
+def _of_router(findings: Findings) -> list[Goal]:
+    """What the router's own issue asks for."""
+    alone = findings.router
+    process = findings.memory_loaded.get("distributed", {}).get("router")
+    read_s = findings.models_read_s
+    return [
+        Goal(f"plan over the whole catalogue, {alone.endpoints if alone else 39} endpoints, p50", "µs", 150, None, alone.plan_p50_us if alone else None),
+        Goal("the same, p99", "µs", 500, None, alone.plan_p99_us if alone else None),
+        Goal("loading the catalogue", "s", 1.0, None, alone.load_s if alone else None),
+        Goal("memory of the router after load", "MiB", 200, None, process.rss / _MIB if process else None),
+        Goal("GET /models, all of them, p50", "ms", 5.0, None, read_s * 1e3 if read_s is not None else None),
+    ]  # fmt: skip
 
 
 def _cpu_us(one: Measurement | None, parts: tuple[str, ...] = ()) -> float | None:

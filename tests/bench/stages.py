@@ -5,6 +5,8 @@ in the same stage, minutes of a shared machine apart are no comparison.
 """
 
 import contextlib
+import http.client
+import subprocess
 import sys
 import time
 import urllib.request
@@ -12,17 +14,21 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+import orjson
 import pytest
 
 from tests.bench import cpu
 from tests.bench.cases import ALL, PLAIN_1, PLAIN_32, STREAM_32, Bench, Case, Measurement, measure
+from tests.bench.router import RouterFigures
 from tests.bench.targets import UPSTREAM, Cores, Target, module, proxy, switchyard
+from tests.testkit.shapes import CHECKOUT
 
 _IDLE_S: Final = 2.0
 _QUIET_S: Final = 0.5
 _QUIET_CORES: Final = 0.2
 _SOAK_PARTS: Final = 10
 _FIRST_REPLY_LIMIT_S: Final = 30.0
+_MODEL_READS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,8 @@ class Findings:
         measurements: by stage.
         idle_cores: CPU that parts burn with nothing to do, in cores.
         restart_s: standalone, second start to first answered request.
+        router: of the router alone.
+        models_read_s: median of reading the whole list of models from standalone.
         notes: what went wrong or was left out.
     """
 
@@ -66,6 +74,8 @@ class Findings:
     memory_loaded: dict[str, dict[str, cpu.Memory]] = field(default_factory=dict)
     idle_cores: dict[str, dict[str, float]] = field(default_factory=dict)
     restart_s: float | None = None
+    router: RouterFigures | None = None
+    models_read_s: float | None = None
     soak: dict[str, list[SoakPoint]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -93,6 +103,7 @@ class Run:
             chosen = [target for target in (*targets, shape) if target and self.options.wants(target.name)]
             self._cases("standalone", chosen, self.options.cases)
             if shape is not None:
+                self.findings.models_read_s = _read_models(shape)
                 self._soak(shape)
                 self._remember_memory(shape)
                 self.findings.restart_s = _restart(shape)
@@ -105,6 +116,15 @@ class Run:
                 return
             self._cases("distributed", [self._direct, shape], self.options.cases)
             self._soak(shape)
+
+    def router(self) -> None:
+        """The router alone, on a core of its own."""
+        _tell("router: catalogue and plans")
+        wait_for_quiet(self.options.patience_s)
+        made = subprocess.run(
+            [sys.executable, "-m", "tests.bench.router"], cwd=CHECKOUT, capture_output=True, check=True, timeout=120
+        )
+        self.findings.router = RouterFigures(**orjson.loads(made.stdout))
 
     def tracing(self) -> None:
         """Standalone without spans and with every request traced."""
@@ -190,6 +210,21 @@ def wait_for_quiet(patience_s: float) -> None:
             return
 
 
+def _read_models(target: Target) -> float:
+    """Median of reading all models over one connection."""
+    connection = http.client.HTTPConnection("127.0.0.1", target.port, timeout=10)
+    times = []
+    for _ in range(_MODEL_READS):
+        began_s = time.perf_counter()
+        connection.request("GET", "/api/v1/models", headers={"Authorization": f"Bearer {target.key}"})
+        reply = connection.getresponse()
+        assert reply.status == 200
+        reply.read()
+        times.append(time.perf_counter() - began_s)
+    connection.close()
+    return sorted(times)[_MODEL_READS // 2]
+
+
 def _restart(target: Target) -> float | None:
     """Stops standalone, starts it on the same folder: seconds to the first answered request."""
     assert target.shape is not None
@@ -215,7 +250,8 @@ def carry_out(options: Options, cores: Cores, *, on_stage: Callable[[Findings], 
     with module("upstream") as (pid, port):
         run = Run(options, cores, pid, port)
         is_first_wanted = any(options.wants(name) for name in ("proxy", "standalone")) or options.only == ("direct",)
-        stages = [run.standalone] if is_first_wanted else []
+        stages = [run.router] if options.wants("router") else []
+        stages += [run.standalone] if is_first_wanted else []
         stages += [run.distributed] if options.wants("distributed") else []
         stages += [run.tracing] if options.tracing else []
         for stage in stages:

@@ -161,7 +161,7 @@ def _estimate(
     """OpenAI's chat formula: three tokens a message and three to prime, plus every text; media parts at a flat rate."""
     count = counter.count
     total = _TOKENS_PRIMING + _TOKENS_PER_MESSAGE * facts.messages + MEDIA_PART_TOKENS * facts.media_parts
-    total += sum(count(text) for text in facts.texts)
+    total += sum(counter.count_each(facts.texts))
     if tools:
         total += count(encoded("tools", tools).decode())
     if response_format is not None and "json_schema" in response_format:
