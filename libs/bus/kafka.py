@@ -39,6 +39,8 @@ from libs.retry import Backoff
 _REQUEST_TIMEOUT_MS = 10_000
 _ADMIN_TIMEOUT_S = 30.0
 _HEARTBEAT_INTERVAL_MS = 1000  # how soon a member hears that another one joined
+_OBSERVER_BACKOFF = Backoff(first_s=0.1, cap_s=2.0)
+"""What is observed is about now: it is of no use after a long pause."""
 _FINAL = (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
@@ -130,7 +132,7 @@ class KafkaEventLog:
                 consumer = self._consumer(group_id=None, enable_auto_commit=False, auto_offset_reset="earliest")
                 await ObserverSession(consumer, partitions, observer, stop, places, since_ms, self._policy).run()
 
-            await keep_going(session, stop, self._policy.backoff, f"{topic} for an observer")
+            await keep_going(session, stop, _OBSERVER_BACKOFF, f"{topic} for an observer")
 
         await self._loops.run(body)
 

@@ -225,8 +225,9 @@ class ObserverSession:
         self._consumer.assign(self._partitions)
         fresh = [place for place in self._partitions if place not in self._places]
         if fresh:
-            found = await self._consumer.offsets_for_times(dict.fromkeys(fresh, self._since_ms))
+            # Ends first: what arrives in between is then either found or read.
             ends = await self._consumer.end_offsets(fresh)
+            found = await self._consumer.offsets_for_times(dict.fromkeys(fresh, self._since_ms))
             for place in fresh:
                 first = found.get(place)
                 self._places[place] = ends[place] if first is None else first.offset

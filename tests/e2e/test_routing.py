@@ -7,7 +7,7 @@ import httpx
 import openai
 import pytest
 
-from tests.testkit.api import MODEL
+from tests.testkit.api import MODEL, eventually
 from tests.testkit.shapes import Shape
 
 
@@ -63,6 +63,27 @@ async def test_router_models_name_the_model_that_served(client: openai.AsyncOpen
     assert reply["openrouter_metadata"]["strategy"] == "auto"
     free = await ask(client, "switchyard/free")
     assert free["usage"]["cost"] == 0
+
+
+async def test_conversation_that_its_caller_names_returns_to_the_endpoint_that_answered(
+    client: openai.AsyncOpenAI, shape: Shape
+) -> None:
+    model = "openai/gpt-4o-mini"
+    session = f"e2e-{shape.kind}"
+    first = await ask(client, model, session_id=session, provider={"order": ["azure"]})
+
+    async def planned_first() -> dict[str, Any]:
+        attempt: dict[str, Any] = (await explain(shape, model=model, session_id=session))["attempts"][0]
+        return attempt
+
+    async def is_held() -> bool:
+        return (await planned_first())["reason"] == "sticky"
+
+    await eventually(is_held)
+    held = await planned_first()
+    assert held["provider"] == first["provider"]
+    assert (await ask(client, model, session_id=session))["provider"] == first["provider"]
+    assert (await explain(shape, model=model, session_id="another"))["attempts"][0]["reason"] != "sticky"
 
 
 async def test_explain_names_what_emptied_the_plan(shape: Shape) -> None:
