@@ -77,7 +77,7 @@ async def test_conversation_that_its_caller_names_returns_to_the_endpoint_that_a
         return attempt
 
     async def is_held() -> bool:
-        return (await planned_first())["reason"] == "sticky"
+        return bool((await planned_first())["reason"] == "sticky")
 
     await eventually(is_held)
     held = await planned_first()
