@@ -29,6 +29,8 @@ from services.provider_simulator.protocols.gemini.embed_format import routes as 
 from services.provider_simulator.protocols.native import NativeFormat, NativeServer
 from services.provider_simulator.protocols.openai.chat_server import ChatLimits, ChatServer
 from services.provider_simulator.protocols.openai.errors import RefusedError, error_headers, refusal_body
+from services.provider_simulator.protocols.openai_responses.responses_format import ResponsesFormat
+from services.provider_simulator.protocols.openai_responses.responses_format import routes as responses_routes
 from services.provider_simulator.settings import ProviderSimulatorSettings
 from services.provider_simulator.text_counter import TextCounter
 
@@ -70,6 +72,7 @@ def build(settings: ProviderSimulatorSettings, clock: Clock | None = None) -> we
     app.add_routes(cohere_chat_routes(native(ChatFormat())))
     app.add_routes(cohere_embed_routes(native(EmbedFormat())))
     app.add_routes(cohere_rerank_routes(native(RerankFormat())))
+    app.add_routes(responses_routes(native(ResponsesFormat())))
     app.router.add_route("*", "/{path:.*}", _no_route)
     return app
 

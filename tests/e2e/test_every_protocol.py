@@ -34,6 +34,7 @@ ROWS = [
     Row("anthropic", "anthropic/claude-sonnet-4.6", "anthropic"),
     Row("gemini", "google/gemini-2.5-flash", "google"),
     Row("cohere", "cohere/command-a-plus-05-2026", "cohere"),
+    Row("openai-responses", "openai/gpt-5.2", "perplexity-agent"),
 ]
 PIXEL = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 CITY: dict[str, Any] = {

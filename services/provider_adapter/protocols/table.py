@@ -13,6 +13,7 @@ from services.provider_adapter.protocols.openai_chat.protocol import OpenAiChat
 from services.provider_adapter.protocols.openai_completions.protocol import OpenAiCompletions
 from services.provider_adapter.protocols.openai_embeddings.protocol import OpenAiEmbeddings
 from services.provider_adapter.protocols.openai_rerank.protocol import OpenAiRerank
+from services.provider_adapter.protocols.openai_responses.protocol import OpenAiResponses
 from services.provider_adapter.protocols.port import CHAT, COMPLETIONS, EMBEDDINGS, RERANK, WireProtocol
 
 Protocols = Mapping[tuple[str, str], WireProtocol]
@@ -27,6 +28,7 @@ def protocols() -> Protocols:
         ("openai", RERANK): OpenAiRerank(),
         ("openai-embeddings", EMBEDDINGS): OpenAiEmbeddings(),
         ("openai-embeddings", RERANK): OpenAiRerank(),
+        ("openai-responses", CHAT): OpenAiResponses(),
         ("anthropic", CHAT): AnthropicMessages(),
         ("gemini", CHAT): Gemini(),
         ("gemini", EMBEDDINGS): GeminiEmbeddings(),

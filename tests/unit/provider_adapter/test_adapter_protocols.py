@@ -4,6 +4,7 @@ from tests.testkit.provider_conformance import ProviderConformance
 from tests.testkit.provider_wires import AnthropicWire, GeminiWire, OpenAiChatWire, Wire
 from tests.testkit.provider_wires_bedrock import BedrockWire
 from tests.testkit.provider_wires_cohere import CohereWire
+from tests.testkit.provider_wires_responses import OpenAiResponsesWire
 
 
 class TestOpenAiChat(ProviderConformance):
@@ -34,3 +35,9 @@ class TestBedrockConverse(ProviderConformance):
     @pytest.fixture
     def wire(self) -> Wire:
         return BedrockWire()
+
+
+class TestOpenAiResponses(ProviderConformance):
+    @pytest.fixture
+    def wire(self) -> Wire:
+        return OpenAiResponsesWire()

@@ -18,6 +18,7 @@ from services.provider_adapter.protocols.conversation import (
     has_text,
     plain_id,
 )
+from services.provider_adapter.protocols.reasoning_details import is_of
 from services.provider_adapter.protocols.thoughts import signed_thoughts
 
 REASONING_FORMAT = "anthropic-claude-v1"
@@ -100,7 +101,7 @@ def _thinking(details: list[Mapping[str, Any]]) -> list[Block]:
 
 
 def _is_own(detail: Mapping[str, Any]) -> bool:
-    return detail.get("format") in {REASONING_FORMAT, None}
+    return is_of(detail, REASONING_FORMAT)
 
 
 def _result(result: Result) -> Block:

@@ -18,6 +18,7 @@ from services.provider_adapter.protocols.conversation import (
     UserTurn,
     texts_of,
 )
+from services.provider_adapter.protocols.reasoning_details import is_of
 
 REASONING_FORMAT = "google-gemini-v1"
 MINTED_PREFIX = "call_gm_"
@@ -86,7 +87,7 @@ def _signatures(turn: AssistantTurn) -> dict[str | None, str]:
     found: dict[str | None, str] = {}
     for detail in turn.details:
         data = detail.get("data")
-        if detail.get("type") == "reasoning.encrypted" and detail.get("format") in {REASONING_FORMAT, None}:
+        if detail.get("type") == "reasoning.encrypted" and is_of(detail, REASONING_FORMAT):
             owner = detail.get("id")
             if isinstance(data, str) and data:
                 found[owner if isinstance(owner, str) and owner in known else None] = data

@@ -67,5 +67,6 @@ DIALECTS: Mapping[str, Dialect] = {
     "zai": Dialect(reasoning=Reasoning.THINKING, history=History.AS_REASONING_CONTENT),
     "dashscope": Dialect(reasoning=Reasoning.ENABLE_THINKING, cache_hints=True),
     "cerebras": Dialect(limit_name="max_completion_tokens"),
+    "perplexity": PLAIN,
     "openrouter": Dialect(reasoning=Reasoning.OBJECT, history=History.KEPT, cache_hints=True),
 }

@@ -1,0 +1,1 @@
+"""The wire format of api.openai.com/v1/responses."""
