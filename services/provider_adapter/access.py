@@ -6,6 +6,7 @@ lacks something is left out, and the log names what.
 
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import orjson
@@ -43,7 +44,7 @@ def find_access(settings: Settings, environ: Mapping[str, str]) -> Access:
             continue
         told = _told_slots(host, credential)
         try:
-            hosts[slug] = host.filled({**environ, **settings.slots, **told})
+            hosts[slug] = host.for_credential(credential).filled({**environ, **settings.slots, **told})
         except UnfilledSlotError as error:
             logger.warning(
                 "provider left out: its address is not complete", extra=facts(provider=slug, variable=error.variable)
@@ -62,6 +63,8 @@ def customary_credentials(hosts: Mapping[str, Host], environ: Mapping[str, str])
 def _customary(host: Host, environ: Mapping[str, str]) -> str:
     names = host.credential_name.split("|") if host.credential_name else ()
     credential = next((environ[name] for name in names if environ.get(name)), "")
+    if not credential and host.credential_file:
+        credential = _from_file(host.credential_file, environ.get(host.credential_file, ""))
     if credential or not host.credential_parts:
         return credential
     parts: dict[str, str] = {}
@@ -72,6 +75,18 @@ def _customary(host: Host, environ: Mapping[str, str]) -> str:
         elif not field.endswith("?"):
             return ""
     return orjson.dumps(parts).decode()
+
+
+def _from_file(variable: str, path: str) -> str:
+    if not path:
+        return ""
+    try:
+        return Path(path).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        logger.warning(
+            "the file of a credential cannot be read", extra=facts(variable=variable, error=type(error).__name__)
+        )
+        return ""
 
 
 def _told_slots(host: Host, credential: str) -> dict[str, str]:

@@ -31,6 +31,9 @@ class Host(NamedTuple):
         credential_parts: variables that make a credential together, by field of a JSON object; a field that ends in `?`
             may be missing.
         credential_slots: fields of a JSON credential that fill slots, by the slot's name.
+        credential_file: the variable that names a file with the credential, where none is in the environment itself.
+        keyed_doors: base URLs for credentials of a kind, by their beginning; in the stead of all others.
+        respelt: beginnings of filled addresses that the host spells differently, with their right spelling.
     """
 
     base_url: str
@@ -41,6 +44,14 @@ class Host(NamedTuple):
     authorizer: str = ""
     credential_parts: Mapping[str, str] = _NOTHING
     credential_slots: Mapping[str, str] = _NOTHING
+    credential_file: str = ""
+    keyed_doors: Mapping[str, str] = _NOTHING
+    respelt: Mapping[str, str] = _NOTHING
+
+    def for_credential(self, credential: str) -> "Host":
+        """The host as it is called with this credential."""
+        door = next((url for start, url in self.keyed_doors.items() if credential.startswith(start)), None)
+        return self if door is None else self._replace(base_url=door, doors={})
 
     def filled(self, values: Mapping[str, str]) -> "Host":
         """The host with complete addresses.
@@ -48,8 +59,13 @@ class Host(NamedTuple):
         Raises:
             UnfilledSlotError: a slot has no usable value.
         """
-        doors = {protocol: fill_slots(url, values) for protocol, url in self.doors.items()}
-        return self._replace(base_url=fill_slots(self.base_url, values), doors=doors)
+        doors = {protocol: self._filled(url, values) for protocol, url in self.doors.items()}
+        return self._replace(base_url=self._filled(self.base_url, values), doors=doors)
+
+    def _filled(self, url: str, values: Mapping[str, str]) -> str:
+        url = fill_slots(url, values)
+        start = next((start for start in self.respelt if url.startswith(start)), "")
+        return self.respelt[start] + url[len(start) :] if start else url
 
 
 class UnfilledSlotError(Exception):
@@ -75,7 +91,7 @@ def with_base_urls(hosts: Mapping[str, Host], base_urls: Mapping[str, str]) -> d
     moved = dict(hosts)
     for slug, base_url in base_urls.items():
         known = moved.get(slug)
-        moved[slug] = known._replace(base_url=base_url, doors={}) if known else Host(base_url, "")
+        moved[slug] = known._replace(base_url=base_url, doors={}, keyed_doors={}) if known else Host(base_url, "")
     return moved
 
 

@@ -27,7 +27,14 @@ _SIMULATOR_CREDENTIAL = "simulator"
 _OPENAI = "openai"
 _MOST_FOUND = 4096
 # The version in the path that a format's clients write; the simulator has the same.
-_SIMULATED_VERSIONS: Mapping[str, str] = {"gemini": "v1beta", "cohere": "v2", "bedrock": ""}
+_VERTEX = "v1/projects/simulator/locations/global"
+_SIMULATED_VERSIONS: Mapping[str, str] = {
+    "gemini": "v1beta",
+    "cohere": "v2",
+    "bedrock": "",
+    "vertex": _VERTEX,
+    "vertex-anthropic": _VERTEX,
+}
 _NO_AUTHORIZERS: Mapping[str, AuthorizerFactory] = MappingProxyType({})
 
 
@@ -158,10 +165,14 @@ class Registry:
                 "User-Agent": "switchyard",
             }
         )
-        if credential or protocol_name != _OPENAI:
-            headers.update(protocol.headers(credential))
         base_url = base_url.rstrip("/")
+        if protocol_name.startswith("vertex"):
+            # Addresses of Vertex are in use with and without the publisher; the format's paths begin with it.
+            base_url = base_url.partition("/publishers/")[0]
         make = self._authorizers.get((host.authorizer if host is not None else "") or protocol_name)
         authorizer = make(credential, base_url) if make is not None and credential else None
+        if credential or protocol_name != _OPENAI:
+            # What an authorizer proves anew for each request is no header.
+            headers.update(protocol.headers("" if authorizer is not None else credential))
         dialect = host.dialect if host is not None else ""
         return Upstream(door.slug, protocol, base_url, headers, credential, dialect, authorizer)

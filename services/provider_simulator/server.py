@@ -31,6 +31,8 @@ from services.provider_simulator.protocols.openai.chat_server import ChatLimits,
 from services.provider_simulator.protocols.openai.errors import RefusedError, error_headers, refusal_body
 from services.provider_simulator.protocols.openai_responses.responses_format import ResponsesFormat
 from services.provider_simulator.protocols.openai_responses.responses_format import routes as responses_routes
+from services.provider_simulator.protocols.vertex.publisher_formats import VertexContentFormat, VertexMessagesFormat
+from services.provider_simulator.protocols.vertex.publisher_formats import routes as vertex_routes
 from services.provider_simulator.settings import ProviderSimulatorSettings
 from services.provider_simulator.text_counter import TextCounter
 
@@ -73,6 +75,7 @@ def build(settings: ProviderSimulatorSettings, clock: Clock | None = None) -> we
     app.add_routes(cohere_embed_routes(native(EmbedFormat())))
     app.add_routes(cohere_rerank_routes(native(RerankFormat())))
     app.add_routes(responses_routes(native(ResponsesFormat())))
+    app.add_routes(vertex_routes(native(VertexContentFormat()), native(VertexMessagesFormat())))
     app.router.add_route("*", "/{path:.*}", _no_route)
     return app
 

@@ -35,6 +35,8 @@ ROWS = [
     Row("gemini", "google/gemini-2.5-flash", "google"),
     Row("cohere", "cohere/command-a-plus-05-2026", "cohere"),
     Row("openai-responses", "openai/gpt-5.2", "perplexity-agent"),
+    Row("vertex", "google/gemini-2.5-flash", "google-vertex"),
+    Row("vertex-anthropic", "anthropic/claude-sonnet-4.6", "google-vertex-anthropic"),
 ]
 PIXEL = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 CITY: dict[str, Any] = {

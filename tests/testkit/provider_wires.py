@@ -9,6 +9,7 @@ from services.provider_adapter.protocols.anthropic_messages.protocol import Anth
 from services.provider_adapter.protocols.gemini.protocol import Gemini
 from services.provider_adapter.protocols.openai_chat.protocol import OpenAiChat
 from services.provider_adapter.protocols.port import Usage, WireProtocol
+from services.provider_adapter.protocols.vertex.protocol import VertexClaude, VertexGemini
 
 
 @dataclass(frozen=True)
@@ -269,6 +270,15 @@ class GeminiWire:
 
     def error(self, status: int, message: str) -> bytes:
         return orjson.dumps([{"error": {"code": status, "message": message, "status": "SOME_STATUS"}}])
+
+
+class VertexGeminiWire(GeminiWire):
+    protocol: WireProtocol = VertexGemini()
+
+
+class VertexClaudeWire(AnthropicWire):
+    protocol: WireProtocol = VertexClaude()
+    model = "claude-sonnet-4-5@20250929"
 
 
 def text(call: Call) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from services.provider_adapter.credentials.aws import aws_authorizer
+from services.provider_adapter.credentials.google import google_authorizer
 from services.provider_adapter.credentials.port import Authorizer
 
 AuthorizerFactory = Callable[[str, str], Authorizer | None]
@@ -11,4 +12,9 @@ AuthorizerFactory = Callable[[str, str], Authorizer | None]
 
 def authorizers() -> Mapping[str, AuthorizerFactory]:
     """By the format's name, or the one that a host has for it in hosts.json."""
-    return {"bedrock": aws_authorizer}
+    return {
+        "bedrock": aws_authorizer,
+        "google": google_authorizer,
+        "vertex": google_authorizer,
+        "vertex-anthropic": google_authorizer,
+    }

@@ -15,6 +15,7 @@ from services.provider_adapter.protocols.openai_embeddings.protocol import OpenA
 from services.provider_adapter.protocols.openai_rerank.protocol import OpenAiRerank
 from services.provider_adapter.protocols.openai_responses.protocol import OpenAiResponses
 from services.provider_adapter.protocols.port import CHAT, COMPLETIONS, EMBEDDINGS, RERANK, WireProtocol
+from services.provider_adapter.protocols.vertex.protocol import VertexClaude, VertexGemini
 
 Protocols = Mapping[tuple[str, str], WireProtocol]
 """By the format's name, as the catalogue and hosts.json have it, and the operation."""
@@ -36,4 +37,6 @@ def protocols() -> Protocols:
         ("bedrock", CHAT): BedrockConverse(),
         ("cohere", EMBEDDINGS): CohereEmbeddings(),
         ("cohere", RERANK): CohereRerank(),
+        ("vertex", CHAT): VertexGemini(),
+        ("vertex-anthropic", CHAT): VertexClaude(),
     }

@@ -1,6 +1,7 @@
 """One script for every format, against the simulator's strict validators: what passes here was accepted as sent."""
 
 import asyncio
+from base64 import b64decode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,8 @@ from libs.settings import load
 from services.provider_adapter.attempts import Attempts
 from services.provider_adapter.hosts import load_hosts
 from services.provider_adapter.http_calls import HttpCalls
+from services.provider_adapter.media.fetcher import open_media_fetcher
+from services.provider_adapter.media.settings import MediaSettings
 from services.provider_adapter.protocols.table import protocols
 from services.provider_adapter.registry import Registry
 from services.provider_adapter.server import ProviderAdapterServicer
@@ -21,6 +24,7 @@ from services.provider_adapter.upstream_models import UpstreamModels
 from services.provider_simulator.server import RunningSimulator, start
 from services.provider_simulator.settings import ProviderSimulatorSettings
 from tests.integration.provider_adapter.conftest import Adapter, Outcome, limits
+from tests.integration.provider_adapter.scripted_upstream import ScriptedUpstream, scripted_upstream, whole
 from tests.integration.provider_simulator.raw_http import until
 
 PIXEL = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -52,6 +56,7 @@ class Provider:
     simulator: RunningSimulator
     slug: str
     model: str
+    web: ScriptedUpstream
 
     async def ask(self, messages: Any, *, stream: bool, attempt: dict[str, Any] | None = None, **fields: Any) -> "Said":
         listed = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
@@ -127,6 +132,8 @@ PROVIDERS = {
     "gemini": ("google", "gemini-2.5-flash"),
     "cohere": ("cohere", "command-a-plus-05-2026"),
     "bedrock_converse": ("amazon-bedrock", "anthropic.claude-sonnet-4-5-20250929-v1:0"),
+    "vertex_gemini": ("google-vertex", "gemini-2.5-flash"),
+    "vertex_claude": ("google-vertex-anthropic", "claude-sonnet-4-5@20250929"),
 }
 
 
@@ -134,9 +141,11 @@ PROVIDERS = {
 async def provider(calls: HttpCalls, request: pytest.FixtureRequest) -> AsyncIterator[Provider]:
     simulator = await start(load(ProviderSimulatorSettings, {"refuse_unknown_parameters": True}))
     registry = Registry(protocols(), load_hosts(), {}, simulator_base_url=simulator.base_url)
-    servicer = ProviderAdapterServicer(registry, Attempts(calls, SystemClock()), UpstreamModels(registry, calls), None)
     slug, model = request.param
-    yield Provider(Adapter(servicer), simulator, slug, model)
+    async with open_media_fetcher(MediaSettings(allow_private_networks=True)) as media, scripted_upstream() as web:
+        attempts = Attempts(calls, SystemClock(), media)
+        servicer = ProviderAdapterServicer(registry, attempts, UpstreamModels(registry, calls), None)
+        yield Provider(Adapter(servicer), simulator, slug, model, web)
     await simulator.stop()
 
 
@@ -232,17 +241,13 @@ async def test_structured_output_fits_the_schema(provider: Provider, stream: boo
 
 @both
 async def test_images_and_files_are_accepted(provider: Provider, stream: bool) -> None:
+    provider.web.answer(whole(b64decode(PIXEL.partition(",")[2])))
     parts = [
         {"type": "text", "text": "Look: [[sim words=seen]]"},
         {"type": "image_url", "image_url": {"url": PIXEL, "detail": "low"}},
-        {"type": "image_url", "image_url": {"url": "https://images.test/cat.png"}},
+        {"type": "image_url", "image_url": {"url": provider.web.base_url + "/cat.png"}},
         {"type": "file", "file": {"filename": "paper.pdf", "file_data": PDF}},
     ]
-    if provider.slug == "amazon-bedrock":
-        # It takes bytes alone; whoever fetches them is not in this test.
-        refused = await provider.ask([{"role": "user", "content": parts}], stream=stream)
-        assert refused.outcome.failure["retryable_elsewhere"] == "true"
-        del parts[2]
     if provider.slug == "cohere":
         # Text alone is a document there; any other file is refused before anything is sent.
         refused = await provider.ask([{"role": "user", "content": parts}], stream=stream)

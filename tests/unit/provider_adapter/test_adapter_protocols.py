@@ -1,7 +1,14 @@
 import pytest
 
 from tests.testkit.provider_conformance import ProviderConformance
-from tests.testkit.provider_wires import AnthropicWire, GeminiWire, OpenAiChatWire, Wire
+from tests.testkit.provider_wires import (
+    AnthropicWire,
+    GeminiWire,
+    OpenAiChatWire,
+    VertexClaudeWire,
+    VertexGeminiWire,
+    Wire,
+)
 from tests.testkit.provider_wires_bedrock import BedrockWire
 from tests.testkit.provider_wires_cohere import CohereWire
 from tests.testkit.provider_wires_responses import OpenAiResponsesWire
@@ -41,3 +48,15 @@ class TestOpenAiResponses(ProviderConformance):
     @pytest.fixture
     def wire(self) -> Wire:
         return OpenAiResponsesWire()
+
+
+class TestVertexGemini(ProviderConformance):
+    @pytest.fixture
+    def wire(self) -> Wire:
+        return VertexGeminiWire()
+
+
+class TestVertexClaude(ProviderConformance):
+    @pytest.fixture
+    def wire(self) -> Wire:
+        return VertexClaudeWire()

@@ -5,7 +5,7 @@ Owns parameters: what is set, clamped, and left out by rule. Does not own messag
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from services.provider_adapter.protocols.anthropic_messages.messages import (
     Block,
@@ -48,6 +48,14 @@ _TIERS: Mapping[str, str] = {
 }
 
 
+class Request(NamedTuple):
+    """A request before it is bytes; hosts differ in where the model's name goes."""
+
+    body: dict[str, Any]
+    hide_reasoning: bool
+    answer_tool: str
+
+
 def prepare(attempt: Attempt) -> Prepared:
     """The request for one attempt.
 
@@ -55,8 +63,18 @@ def prepare(attempt: Attempt) -> Prepared:
         AppError: the caller's body is not a JSON object, or nests too deeply.
         ProviderFailedError: it holds what this format cannot carry.
     """
+    made = request_of(attempt, traits_of(attempt.provider_model_id))
+    return Prepared(PATH, write_body(made.body), made.hide_reasoning, made.answer_tool)
+
+
+def request_of(attempt: Attempt, traits: Traits) -> Request:
+    """The request, for a model with these traits.
+
+    Raises:
+        AppError: the caller's body is not a JSON object.
+        ProviderFailedError: it holds what this format cannot carry.
+    """
     chat = read_chat_body(attempt)
-    traits = traits_of(attempt.provider_model_id)
     conversation = read_conversation(chat.fields.get("messages"))
     body: dict[str, Any] = {
         "model": attempt.provider_model_id,
@@ -78,7 +96,7 @@ def prepare(attempt: Attempt) -> Prepared:
     if attempt.stream:
         body["stream"] = True
     _set_breakpoints(body, chat.fields)
-    return Prepared(PATH, write_body(body), chat.hide_reasoning, answer_tool)
+    return Request(body, chat.hide_reasoning, answer_tool)
 
 
 def _limit(asked: int | None, traits: Traits) -> int:

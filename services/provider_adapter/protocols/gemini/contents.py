@@ -5,7 +5,7 @@ it came.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from services.provider_adapter.protocols.attachments import Attachment, attachment_of
 from services.provider_adapter.protocols.chat_body import cannot_carry
@@ -24,20 +24,37 @@ REASONING_FORMAT = "google-gemini-v1"
 MINTED_PREFIX = "call_gm_"
 # Google's own word for calls that another model made, or a client that lost the signature.
 _NO_SIGNATURE = "skip_thought_signature_validator"
-_FILES = ("files/", "https://generativelanguage.googleapis.com/")
 
 GeminiPart = dict[str, Any]
+
+
+class Door(NamedTuple):
+    """What one way to Gemini's models takes, where the ways differ.
+
+    Attributes:
+        path: before `/models/…`.
+        ids: whether calls and their responses have ids; without, names and order tell which is which.
+        files: beginnings of addresses under which Google keeps files for this door.
+    """
+
+    path: str = ""
+    ids: bool = True
+    files: tuple[str, ...] = ("files/", "https://generativelanguage.googleapis.com/", "gs://")
+
+
+GEMINI_API = Door()
 
 
 def system_parts(conversation: Conversation) -> list[GeminiPart]:
     return [{"text": text} for text in texts_of(conversation.system)]
 
 
-def content_list(conversation: Conversation, *, signs_calls: bool) -> list[dict[str, Any]]:
+def content_list(conversation: Conversation, door: Door, *, signs_calls: bool) -> list[dict[str, Any]]:
     """The contents, user and model in turn.
 
     Args:
         conversation: the turns.
+        door: where they go.
         signs_calls: calls that lost their signature get a substitute.
 
     Raises:
@@ -46,9 +63,9 @@ def content_list(conversation: Conversation, *, signs_calls: bool) -> list[dict[
     contents: list[dict[str, Any]] = []
     for turn in conversation.turns:
         if isinstance(turn, UserTurn):
-            role, parts = "user", _user_parts(turn)
+            role, parts = "user", _user_parts(turn, door)
         else:
-            role, parts = "model", _model_parts(turn, signs_calls=signs_calls)
+            role, parts = "model", _model_parts(turn, door, signs_calls=signs_calls)
         if not parts:
             continue
         if contents and contents[-1]["role"] == role:
@@ -58,20 +75,21 @@ def content_list(conversation: Conversation, *, signs_calls: bool) -> list[dict[
     return contents
 
 
-def _user_parts(turn: UserTurn) -> list[GeminiPart]:
-    parts = [_response(result) for result in turn.results]
+def _user_parts(turn: UserTurn, door: Door) -> list[GeminiPart]:
+    parts = [_response(result, door) for result in turn.results]
     seen = [part for result in turn.results for part in result.parts if part.get("type") != "text"]
-    parts.extend(part for part in map(_part, [*seen, *turn.parts]) if part is not None)
+    made = [_part(part, door) for part in [*seen, *turn.parts]]
+    parts.extend(part for part in made if part is not None)
     return parts
 
 
-def _model_parts(turn: AssistantTurn, *, signs_calls: bool) -> list[GeminiPart]:
+def _model_parts(turn: AssistantTurn, door: Door, *, signs_calls: bool) -> list[GeminiPart]:
     signatures = _signatures(turn)
     parts: list[GeminiPart] = [{"text": text} for text in texts_of(turn.parts)]
     if parts and None in signatures:
         parts[-1]["thoughtSignature"] = signatures[None]
     for call in turn.calls:
-        part: GeminiPart = {"functionCall": _call(call)}
+        part: GeminiPart = {"functionCall": _call(call, door)}
         if call.id in signatures:
             part["thoughtSignature"] = signatures[call.id]
         elif call is turn.calls[0] and signs_calls:
@@ -94,27 +112,27 @@ def _signatures(turn: AssistantTurn) -> dict[str | None, str]:
     return found
 
 
-def _call(call: Call) -> dict[str, Any]:
-    return {**_own_id(call.id), "name": call.name, "args": call.arguments}
+def _call(call: Call, door: Door) -> dict[str, Any]:
+    return {**_own_id(call.id, door), "name": call.name, "args": call.arguments}
 
 
-def _response(result: Result) -> GeminiPart:
+def _response(result: Result, door: Door) -> GeminiPart:
     text = "\n".join(texts_of(result.parts))
     return {
         "functionResponse": {
-            **_own_id(result.call_id),
+            **_own_id(result.call_id, door),
             "name": result.name,
             "response": {"error": text} if result.missing else {"output": text},
         }
     }
 
 
-def _own_id(call_id: str) -> dict[str, str]:
+def _own_id(call_id: str, door: Door) -> dict[str, str]:
     """Ids that we made up mean nothing to the provider."""
-    return {} if call_id.startswith(MINTED_PREFIX) else {"id": call_id}
+    return {"id": call_id} if door.ids and not call_id.startswith(MINTED_PREFIX) else {}
 
 
-def _part(part: Part) -> GeminiPart | None:
+def _part(part: Part, door: Door) -> GeminiPart | None:
     if part.get("type") == "text":
         text = part.get("text")
         return {"text": text} if isinstance(text, str) and text else None
@@ -123,14 +141,15 @@ def _part(part: Part) -> GeminiPart | None:
         return None
     if attachment.data:
         return {"inlineData": {"mimeType": attachment.mime_type, "data": attachment.data}}
-    return _file(attachment, part)
+    return _file(attachment, part, door)
 
 
-def _file(attachment: Attachment, part: Mapping[str, Any]) -> GeminiPart | None:
+def _file(attachment: Attachment, part: Mapping[str, Any], door: Door) -> GeminiPart | None:
     if attachment.file_id:
-        if not attachment.file_id.startswith(_FILES):
+        if not attachment.file_id.startswith(door.files):
             raise cannot_carry("files by another provider's id")
-        return {"fileData": {"fileUri": attachment.file_id}}
+        told = {"mimeType": attachment.mime_type} if attachment.file_id.startswith("gs://") else {}
+        return {"fileData": {**told, "fileUri": attachment.file_id}}
     if not attachment.url:
         return None
     if part.get("type") == "video_url":

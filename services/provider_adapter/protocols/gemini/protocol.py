@@ -9,9 +9,8 @@ from services.provider_adapter.protocols.gemini.response import whole
 from services.provider_adapter.protocols.gemini.stream import GeminiStreamDecoder
 from services.provider_adapter.protocols.port import ALL_MEDIA, Attempt, MediaNeeds, Prepared, ReplyFacts
 
-# What the Files API keeps, and videos that Google has anyway.
-_GOOGLES_OWN = (
-    "https://generativelanguage.googleapis.com/",
+# Videos that Google has anyway.
+VIDEOS = (
     "https://www.youtube.com/",
     "https://youtube.com/",
     "https://m.youtube.com/",
@@ -22,7 +21,7 @@ _GOOGLES_OWN = (
 class Gemini:
     """See `WireProtocol`."""
 
-    media = MediaNeeds(ALL_MEDIA, _GOOGLES_OWN)
+    media = MediaNeeds(ALL_MEDIA, ("https://generativelanguage.googleapis.com/", *VIDEOS))
 
     def headers(self, credential: str) -> Mapping[str, str]:
         return {"x-goog-api-key": credential} if credential else {}

@@ -18,7 +18,7 @@ from services.provider_adapter.protocols.chat_body import (
     write_body,
 )
 from services.provider_adapter.protocols.conversation import read_conversation
-from services.provider_adapter.protocols.gemini.contents import content_list, system_parts
+from services.provider_adapter.protocols.gemini.contents import GEMINI_API, Door, content_list, system_parts
 from services.provider_adapter.protocols.gemini.models import Thinking, Traits, nearest_level, traits_of
 from services.provider_adapter.protocols.gemini.schemas import openapi_schema
 from services.provider_adapter.protocols.port import Attempt, Prepared
@@ -37,8 +37,8 @@ _ANY_OBJECT: Mapping[str, Any] = {
 }
 
 
-def prepare(attempt: Attempt) -> Prepared:
-    """The request for one attempt.
+def prepare(attempt: Attempt, door: Door = GEMINI_API) -> Prepared:
+    """The request for one attempt at one door.
 
     Raises:
         AppError: the caller's body is not a JSON object, or nests too deeply.
@@ -47,7 +47,7 @@ def prepare(attempt: Attempt) -> Prepared:
     chat = read_chat_body(attempt)
     traits = traits_of(attempt.provider_model_id)
     conversation = read_conversation(chat.fields.get("messages"))
-    body: dict[str, Any] = {"contents": content_list(conversation, signs_calls=traits.signs_calls)}
+    body: dict[str, Any] = {"contents": content_list(conversation, door, signs_calls=traits.signs_calls)}
     _set_system(body, system_parts(conversation), traits)
     declarations = _declarations(chat.fields)
     answer_tool = "" if traits.json_with_tools or not declarations else _answer_tool(chat.fields, declarations)
@@ -61,7 +61,7 @@ def prepare(attempt: Attempt) -> Prepared:
         _set_answer_format(config, chat.fields)
     if config:
         body["generationConfig"] = config
-    return Prepared(_path(attempt), write_body(body), chat.hide_reasoning, answer_tool)
+    return Prepared(door.path + _path(attempt), write_body(body), chat.hide_reasoning, answer_tool)
 
 
 def _path(attempt: Attempt) -> str:
