@@ -17,7 +17,7 @@ from services.provider_adapter.deadlines import Deadline, PhaseExpiredError
 from services.provider_adapter.http_calls import Call, HttpCalls
 from services.provider_adapter.media.fetcher import MediaFetcher
 from services.provider_adapter.protocols.failures import Failure, FailureClass, Phase, ProviderFailedError
-from services.provider_adapter.protocols.port import Attempt, Prepared, ReplyFacts, media_needs_of
+from services.provider_adapter.protocols.port import NO_MEDIA, Attempt, Prepared, ReplyFacts
 from services.provider_adapter.registry import Upstream
 
 BODY_LIMIT_BYTES = 64 * 1024 * 1024
@@ -96,8 +96,8 @@ class Attempts:
 
     async def _prepare(self, upstream: Upstream, attempt: Attempt, limits: Limits) -> Prepared:
         """The provider's request; what it takes to fetch media is no part of the provider's time."""
-        if self._media is not None:
-            attempt = await self._media.with_bytes(attempt, media_needs_of(upstream.protocol), limits.total_s)
+        if self._media is not None and upstream.media is not NO_MEDIA:
+            attempt = await self._media.with_bytes(attempt, upstream.media, limits.total_s)
         return upstream.protocol.prepare(attempt, upstream.dialect)
 
     async def _open(self, upstream: Upstream, prepared: Prepared, wait: "_Wait") -> Call:

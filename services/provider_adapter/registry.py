@@ -19,7 +19,7 @@ from services.provider_adapter.credentials.port import Authorizer
 from services.provider_adapter.credentials.table import AuthorizerFactory
 from services.provider_adapter.hosts import Host
 from services.provider_adapter.protocols.failures import Failure, FailureClass, ProviderFailedError
-from services.provider_adapter.protocols.port import CHAT, WireProtocol
+from services.provider_adapter.protocols.port import CHAT, NO_MEDIA, MediaNeeds, WireProtocol, media_needs_of
 from services.provider_adapter.protocols.table import Protocols
 
 UPSTREAM_SLUG = "upstream"
@@ -43,6 +43,7 @@ class Upstream:
     """Where and how one provider is called for one operation.
 
     Attributes:
+        media: what its format takes as bytes alone.
         authorizer: makes the proof of who calls anew for each request; None: `headers` hold it.
     """
 
@@ -53,6 +54,7 @@ class Upstream:
     credential: str = field(repr=False)
     dialect: str = ""
     authorizer: Authorizer | None = field(default=None, repr=False)
+    media: MediaNeeds = NO_MEDIA
 
 
 class _Door(NamedTuple):
@@ -175,4 +177,6 @@ class Registry:
             # What an authorizer proves anew for each request is no header.
             headers.update(protocol.headers("" if authorizer is not None else credential))
         dialect = host.dialect if host is not None else ""
-        return Upstream(door.slug, protocol, base_url, headers, credential, dialect, authorizer)
+        return Upstream(
+            door.slug, protocol, base_url, headers, credential, dialect, authorizer, media_needs_of(protocol)
+        )
