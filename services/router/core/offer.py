@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from libs.money import NanoUsdPerMillion
 from services.router.core.catalogue import Catalogue, Endpoint, Model, Price, Provider
-from services.router.core.vocabulary import CHAT, PARAMETERS
+from services.router.core.vocabulary import INFERENCE, OPERATION_OF_KIND, PARAMETERS
 
 UPSTREAM = Provider("upstream", "Upstream", collects_data=False, zero_data_retention=True)
 """The operator's own OpenAI-compatible server: nothing leaves the operator's hands."""
@@ -93,11 +93,13 @@ def _is_usable(model_id: str) -> bool:
 def _model_by_upstream_id(catalogue: Catalogue) -> dict[str, Model]:
     known: dict[str, Model] = {}
     for model in catalogue.models.values():
-        if model.kind != CHAT:
-            continue
-        for endpoint in model.endpoints:
+        for endpoint in model.endpoints if _is_inferred(model) else ():
             known.setdefault(endpoint.provider_model_id, model)
-    return known | {name: model for name, model in catalogue.by_name.items() if model.kind == CHAT}
+    return known | {name: model for name, model in catalogue.by_name.items() if _is_inferred(model)}
+
+
+def _is_inferred(model: Model) -> bool:
+    return OPERATION_OF_KIND[model.kind] in INFERENCE
 
 
 def _standing_in(model: Model, upstream_id: str) -> Endpoint:
@@ -111,6 +113,7 @@ def _standing_in(model: Model, upstream_id: str) -> Endpoint:
         supported_parameters=PARAMETERS,
         input_modalities=frozenset(model.input_modalities),
         max_completion_tokens=_widest(one.max_completion_tokens for one in model.endpoints),
+        serves=frozenset({OPERATION_OF_KIND[model.kind]}),
     )
 
 
@@ -130,6 +133,8 @@ def _own_model(upstream_id: str, terms: UpstreamTerms, *, bare_id_is_free: bool)
         context_length=terms.context_length,
         supported_parameters=PARAMETERS,
         input_modalities=frozenset(_UPSTREAM_INPUTS),
+        # Nobody says what it does; the server will.
+        serves=INFERENCE,
     )
     return Model(
         id=model_id,

@@ -84,7 +84,11 @@ OPERATION_OF_KIND: Mapping[str, str] = {
 """What may be asked of a model of each kind."""
 CHAT = "chat"
 COMPLETIONS = "completions"
+EMBEDDINGS = "embeddings"
+RERANK = "rerank"
 SERVES_CHAT = frozenset({CHAT})
+INFERENCE = frozenset({CHAT, COMPLETIONS, EMBEDDINGS, RERANK})
+"""Operations that this gateway has routes for."""
 CALLABLE_KINDS = frozenset({"lab", "cloud", "inference", "private"})
 PROVIDER_KINDS = CALLABLE_KINDS | {"aggregator", "subscription", "local"}
 REGIONS = frozenset({"au", "cn", "eu", "global", "jp", "us"})

@@ -103,3 +103,20 @@ def test_hostile_list_is_cleaned_and_bounded() -> None:
     offered = offer_upstream(base(), listed, UpstreamTerms())
     assert len(ids(offered)) == MAX_UPSTREAM_MODELS
     assert ids(offered)[0] == "upstream/upstream/ok"
+
+
+def test_listed_model_that_embeds_is_offered_for_embeddings_and_for_nothing_else() -> None:
+    embeds = endpoint("a", 20, model="acme/embed", provider_model_id="embed-a", serves=frozenset({"embeddings"}))
+    known = catalogue(*base().models.values(), model([embeds], "acme/embed", kind="embedding"))
+    offered = offer_upstream(known, ["embed-a"], UpstreamTerms())
+    [(one, *_)] = planned(offered, "acme/embed", features=Features(operation="embeddings")).attempts
+    assert (one.provider.slug, one.price.prompt, one.serves) == ("upstream", 20, {"embeddings"})
+    with pytest.raises(AppError) as caught:
+        planned(offered, "acme/embed")
+    assert caught.value.reason == "WRONG_ENDPOINT"
+
+
+@pytest.mark.parametrize("operation", ["chat", "completions", "embeddings", "rerank"])
+def test_model_of_the_operators_own_may_be_asked_for_anything(operation: str) -> None:
+    offered = offer_upstream(base(), ["my-model"], UpstreamTerms())
+    assert len(planned(offered, "my-model", features=Features(operation=operation)).attempts) == 1
