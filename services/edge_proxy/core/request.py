@@ -82,7 +82,7 @@ class InferenceRequest:
         """The operation to ask an endpoint for, and the body in its dialect.
 
         Args:
-            serves: what the endpoint can be asked for; empty: what was asked.
+            serves: what the endpoint can be asked for; empty: chat.
         """
         if self.chat_body and self.operation not in serves:
             return CHAT, self.chat_body

@@ -601,7 +601,7 @@ class Attempt(_message.Message):
     def limits(self) -> Global___TimeLimits: ...
     @_builtins.property
     def serves(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What the endpoint can be asked for; empty: what the request asked for."""
+        """What the endpoint can be asked for; empty: chat."""
 
     def __init__(
         self,
