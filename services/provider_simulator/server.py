@@ -20,15 +20,20 @@ from services.provider_simulator.protocols.cohere.chat_format import ChatFormat
 from services.provider_simulator.protocols.cohere.chat_format import routes as cohere_chat_routes
 from services.provider_simulator.protocols.cohere.embed_format import EmbedFormat
 from services.provider_simulator.protocols.cohere.embed_format import routes as cohere_embed_routes
-from services.provider_simulator.protocols.cohere.rerank_format import RerankFormat
+from services.provider_simulator.protocols.cohere.rerank_format import RerankFormat as CohereRerankFormat
 from services.provider_simulator.protocols.cohere.rerank_format import routes as cohere_rerank_routes
 from services.provider_simulator.protocols.gemini.content_format import ContentFormat
 from services.provider_simulator.protocols.gemini.content_format import routes as content_routes
 from services.provider_simulator.protocols.gemini.embed_format import EmbedFormat as GeminiEmbedFormat
 from services.provider_simulator.protocols.gemini.embed_format import routes as gemini_embed_routes
 from services.provider_simulator.protocols.native import NativeFormat, NativeServer
+from services.provider_simulator.protocols.openai import completions_format, embeddings_format, rerank_format
 from services.provider_simulator.protocols.openai.chat_server import ChatLimits, ChatServer
+from services.provider_simulator.protocols.openai.completions_format import CompletionsFormat
+from services.provider_simulator.protocols.openai.embeddings_format import EmbeddingsFormat
 from services.provider_simulator.protocols.openai.errors import RefusedError, error_headers, refusal_body
+from services.provider_simulator.protocols.openai.operations import routes
+from services.provider_simulator.protocols.openai.rerank_format import RerankFormat
 from services.provider_simulator.protocols.openai_responses.responses_format import ResponsesFormat
 from services.provider_simulator.protocols.openai_responses.responses_format import routes as responses_routes
 from services.provider_simulator.protocols.vertex.publisher_formats import VertexContentFormat, VertexMessagesFormat
@@ -49,7 +54,9 @@ def build(settings: ProviderSimulatorSettings, clock: Clock | None = None) -> we
     statistics = Statistics()
     limits = ChatLimits(settings.require_bearer, settings.refuse_unknown_parameters, settings.request_limit_s)
     catalogue, counter = _read_catalogue(settings), TextCounter()
-    chat = ChatServer(catalogue, statistics, counter, limits, clock or SystemClock())
+    clock = clock or SystemClock()
+    strict = settings.refuse_unknown_parameters
+    chat = ChatServer(catalogue, statistics, counter, limits, clock)
 
     def native(wire: NativeFormat) -> NativeServer:
         return NativeServer(
@@ -67,15 +74,18 @@ def build(settings: ProviderSimulatorSettings, clock: Clock | None = None) -> we
     app = web.Application(client_max_size=settings.max_body_bytes)
     app.add_routes([web.get("/sim/stats", stats), web.get("/healthz", _healthz)])
     app.add_routes(chat.routes())
+    app.add_routes(routes(native(CompletionsFormat(clock, refuse_unknown=strict)), completions_format.PATH))
+    app.add_routes(routes(native(EmbeddingsFormat(refuse_unknown=strict)), embeddings_format.PATH))
+    app.add_routes(routes(native(RerankFormat(refuse_unknown=strict)), rerank_format.PATH))
     app.add_routes(messages_routes(native(MessagesFormat())))
     app.add_routes(content_routes(native(ContentFormat())))
     app.add_routes(converse_routes(native(ConverseFormat())))
     app.add_routes(gemini_embed_routes(native(GeminiEmbedFormat())))
     app.add_routes(cohere_chat_routes(native(ChatFormat())))
     app.add_routes(cohere_embed_routes(native(EmbedFormat())))
-    app.add_routes(cohere_rerank_routes(native(RerankFormat())))
     app.add_routes(responses_routes(native(ResponsesFormat())))
     app.add_routes(vertex_routes(native(VertexContentFormat()), native(VertexMessagesFormat())))
+    app.add_routes(cohere_rerank_routes(native(CohereRerankFormat())))
     app.router.add_route("*", "/{path:.*}", _no_route)
     return app
 

@@ -36,6 +36,7 @@ class Ask:
         tools: those that may be called, in the order in which calls take them.
         call_required: the caller insists on a tool call.
         tools_answered: results of tools follow the last user message, so its `tools` dial is spent.
+        search_units: searches that are billed; 0: it is none.
         json_schema: the answer has to be JSON that fits this; None: plain text will do.
     """
 
@@ -45,6 +46,7 @@ class Ask:
     tools: tuple[Tool, ...] = ()
     call_required: bool = False
     tools_answered: bool = False
+    search_units: int = 0
     json_schema: Mapping[str, Any] | None = None
 
 
@@ -90,6 +92,7 @@ class Script:
     events: tuple[Event, ...]
     finish_reason: str | None
     prompt_tokens: int
+    search_units: int = 0
     report_usage: bool = True
     ttft_ms: int = 0
     chunk_ms: int = 0
@@ -119,6 +122,7 @@ def write_script(ask: Ask, directive: Directive = PLAIN) -> Script:
         events,
         directive.finish or reason,
         ask.prompt_tokens,
+        ask.search_units,
         report_usage=directive.usage,
         ttft_ms=directive.ttft_ms,
         chunk_ms=directive.chunk_ms,

@@ -27,11 +27,20 @@ class Tally:
     cut: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    search_units: int = 0
 
-    def count_answered(self, prompt_tokens: int, completion_tokens: int) -> None:
+    def count_answered(self, prompt_tokens: int, completion_tokens: int, search_units: int = 0) -> None:
         self.answered += 1
         self.prompt_tokens += prompt_tokens
         self.completion_tokens += completion_tokens
+        self.search_units += search_units
+
+    def as_document(self) -> dict[str, int]:
+        """Searches are there only where there were any."""
+        counted = asdict(self)
+        if not self.search_units:
+            del counted["search_units"]
+        return counted
 
 
 class Statistics:
@@ -51,5 +60,5 @@ class Statistics:
         """`{"providers": {provider: {model: {"asked": n, …}}}}`."""
         providers: dict[str, dict[str, dict[str, int]]] = {}
         for (provider, model), tally in self._tallies.items():
-            providers.setdefault(provider, {})[model] = asdict(tally)
+            providers.setdefault(provider, {})[model] = tally.as_document()
         return {"providers": providers}

@@ -194,7 +194,7 @@ def _count(tally: Tally, outcome: Outcome, script: Script | None, thoughts: int)
     match outcome:
         case Outcome.ANSWERED:
             assert script is not None
-            tally.count_answered(script.prompt_tokens, script.completion_tokens + thoughts)
+            tally.count_answered(script.prompt_tokens, script.completion_tokens + thoughts, script.search_units)
         case Outcome.FAILED:
             tally.failed += 1
         case Outcome.CUT:

@@ -5,7 +5,7 @@ asked of it, for its requests never stream.
 """
 
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 import orjson
 
@@ -43,14 +43,14 @@ class WholeReply:
             case Garbage.UTF8:
                 return HEADERS, b'{"' + _NOT_UTF8 + b'":' + self._body + b"}"
 
-    def opening(self) -> NoReturn:
+    def opening(self) -> bytes:
         raise AssertionError("It does not stream.")
 
-    def events(self, start: int, stop: int) -> NoReturn:  # noqa: ARG002 (never streams)
+    def events(self, start: int, stop: int) -> bytes:  # noqa: ARG002 (never streams)
         raise AssertionError("It does not stream.")
 
-    def closing(self) -> NoReturn:
+    def closing(self) -> bytes:
         raise AssertionError("It does not stream.")
 
-    def failure_event(self) -> NoReturn:
+    def failure_event(self) -> bytes:
         raise AssertionError("It does not stream.")

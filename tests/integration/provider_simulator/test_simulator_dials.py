@@ -201,7 +201,7 @@ async def test_request_without_bearer_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("path", "code"), [("/nobody/v1/chat/completions", "provider_not_found"), ("/v1/embeddings", "unknown_url")]
+    ("path", "code"), [("/nobody/v1/chat/completions", "provider_not_found"), ("/v1/paintings", "unknown_url")]
 )
 async def test_unknown_provider_and_route_are_not_found(simulator: RunningSimulator, path: str, code: str) -> None:
     reply = await exchange(simulator.base_url, request_bytes(chat_body(), path))

@@ -60,9 +60,12 @@ class RerankFormat:
             raise RefusedNativeError(str(error)) from None
         documents = tuple(body["documents"])
         query_tokens = counter.count(body["query"])
+        searches = -(-len(documents) // _DOCUMENTS_PER_SEARCH)
         prompt_tokens = sum(query_tokens + counter.count(document) for document in documents)
         return RerankRequest(
-            Ask(query, prompt_tokens, max_tokens=0),
+            Ask(
+                query, prompt_tokens, max_tokens=0, search_units=0 if body["model"].startswith(_BY_TOKENS) else searches
+            ),
             directive,
             stream=False,
             query=query,
@@ -70,17 +73,14 @@ class RerankFormat:
             top_n=body.get("top_n"),
         )
 
-    def rendering(self, script: Script, model: str, asked: NativeRequest) -> CohereReply:
+    def rendering(self, script: Script, model: str, asked: NativeRequest) -> CohereReply:  # noqa: ARG002 (replies do not name the model)
         assert isinstance(asked, RerankRequest)
         scores = relevance_of(asked.query, asked.documents)
         ranked = sorted(range(len(scores)), key=lambda index: -scores[index])[: asked.top_n]
         meta: dict[str, Any] = {"api_version": {"version": "2"}}
         if script.report_usage:
-            searches = -(-len(asked.documents) // _DOCUMENTS_PER_SEARCH)
-            billed = (
-                {"input_tokens": script.prompt_tokens} if model.startswith(_BY_TOKENS) else {"search_units": searches}
-            )
-            meta["billed_units"] = billed
+            searches = script.search_units
+            meta["billed_units"] = {"search_units": searches} if searches else {"input_tokens": script.prompt_tokens}
         results = [{"index": index, "relevance_score": scores[index]} for index in ranked]
         return CohereReply(script, {"id": str(uuid.uuid4()), "results": results, "meta": meta})
 

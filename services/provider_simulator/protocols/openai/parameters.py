@@ -40,22 +40,22 @@ def invalid_value(param: str, problem: str) -> RefusedError:
     return RefusedError(f"Invalid value for '{param}': {problem}", param=param, code="invalid_value")
 
 
-def _boolean(param: str, value: Any) -> None:
+def boolean(param: str, value: Any) -> None:
     if not isinstance(value, bool):
         raise wrong_type(param, "a boolean", value)
 
 
-def _text(param: str, value: Any) -> None:
+def text(param: str, value: Any) -> None:
     if not isinstance(value, str):
         raise wrong_type(param, "a string", value)
 
 
-def _object(param: str, value: Any) -> None:
+def mapping(param: str, value: Any) -> None:
     if not isinstance(value, dict):
         raise wrong_type(param, "an object", value)
 
 
-def _integer(least: int, most: int) -> Check:
+def integer(least: int, most: int) -> Check:
     def check(param: str, value: Any) -> None:
         if not isinstance(value, int) or isinstance(value, bool):
             raise wrong_type(param, "an integer", value)
@@ -64,7 +64,7 @@ def _integer(least: int, most: int) -> Check:
     return check
 
 
-def _number(least: float, most: float) -> Check:
+def number(least: float, most: float) -> Check:
     def check(param: str, value: Any) -> None:
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise wrong_type(param, "a decimal", value)
@@ -85,13 +85,13 @@ def _within(param: str, value: float, least: float, most: float, kind: str) -> N
     )
 
 
-def _one_choice(param: str, value: Any) -> None:
-    _integer(1, 128)(param, value)
+def one_choice(param: str, value: Any) -> None:
+    integer(1, 128)(param, value)
     if value != 1:
         raise invalid_value(param, "this model gives one choice only.")
 
 
-def _stop(param: str, value: Any) -> None:
+def stop(param: str, value: Any) -> None:
     if isinstance(value, str):
         return
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
@@ -112,22 +112,22 @@ def _tools(param: str, value: Any) -> None:
         raise invalid_value(param, f"expected from 1 to {_MAX_TOOLS} tools.")
     for place, tool in enumerate(value):
         where = f"{param}[{place}]"
-        _object(where, tool)
+        mapping(where, tool)
         if tool.get("type") != "function":
             raise invalid_value(f"{where}.type", "supported values are: 'function'.")
         function = tool.get("function")
         if function is None:
             raise missing(f"{where}.function")
-        _object(f"{where}.function", function)
+        mapping(f"{where}.function", function)
         _name(f"{where}.function.name", function.get("name"))
         if function.get("parameters") is not None:
-            _object(f"{where}.function.parameters", function["parameters"])
+            mapping(f"{where}.function.parameters", function["parameters"])
 
 
 def _name(param: str, value: Any) -> None:
     if value is None:
         raise missing(param)
-    _text(param, value)
+    text(param, value)
     if _NAME.fullmatch(value) is None:
         raise RefusedError(
             f"Invalid '{param}': string does not match pattern. Expected a string that matches the pattern "
@@ -153,7 +153,7 @@ def _tool_choice(param: str, value: Any) -> None:
 
 
 def _response_format(param: str, value: Any) -> None:
-    _object(param, value)
+    mapping(param, value)
     kind = value.get("type")
     if kind not in ("text", "json_object", "json_schema"):
         raise invalid_value(f"{param}.type", "supported values are: 'text', 'json_object', and 'json_schema'.")
@@ -161,60 +161,60 @@ def _response_format(param: str, value: Any) -> None:
         described = value.get("json_schema")
         if described is None:
             raise missing(f"{param}.json_schema")
-        _object(f"{param}.json_schema", described)
+        mapping(f"{param}.json_schema", described)
         _name(f"{param}.json_schema.name", described.get("name"))
         if described.get("schema") is not None:
-            _object(f"{param}.json_schema.schema", described["schema"])
+            mapping(f"{param}.json_schema.schema", described["schema"])
 
 
-def _stream_options(param: str, value: Any) -> None:
-    _object(param, value)
+def stream_options(param: str, value: Any) -> None:
+    mapping(param, value)
     if value.get("include_usage") is not None:
-        _boolean(f"{param}.include_usage", value["include_usage"])
+        boolean(f"{param}.include_usage", value["include_usage"])
 
 
-def _anything(_param: str, _value: Any) -> None:
+def anything(_param: str, _value: Any) -> None:
     """A field of OpenAI's whose value the simulator does not look at."""
 
 
 _CHECKS: Mapping[str, Check] = {
-    "model": _anything,
-    "messages": _anything,
-    "stream": _boolean,
-    "stream_options": _stream_options,
-    "max_tokens": _integer(1, 2**31 - 1),
-    "max_completion_tokens": _integer(1, 2**31 - 1),
-    "temperature": _number(0, 2),
-    "top_p": _number(0, 1),
-    "presence_penalty": _number(-2, 2),
-    "frequency_penalty": _number(-2, 2),
-    "n": _one_choice,
-    "seed": _integer(-(2**63), 2**63 - 1),
-    "stop": _stop,
-    "logprobs": _boolean,
-    "top_logprobs": _integer(0, 20),
-    "logit_bias": _object,
+    "model": anything,
+    "messages": anything,
+    "stream": boolean,
+    "stream_options": stream_options,
+    "max_tokens": integer(1, 2**31 - 1),
+    "max_completion_tokens": integer(1, 2**31 - 1),
+    "temperature": number(0, 2),
+    "top_p": number(0, 1),
+    "presence_penalty": number(-2, 2),
+    "frequency_penalty": number(-2, 2),
+    "n": one_choice,
+    "seed": integer(-(2**63), 2**63 - 1),
+    "stop": stop,
+    "logprobs": boolean,
+    "top_logprobs": integer(0, 20),
+    "logit_bias": mapping,
     "tools": _tools,
     "tool_choice": _tool_choice,
-    "parallel_tool_calls": _boolean,
+    "parallel_tool_calls": boolean,
     "response_format": _response_format,
-    "reasoning_effort": _text,
-    "verbosity": _text,
-    "user": _text,
-    "safety_identifier": _text,
-    "prompt_cache_key": _text,
-    "prompt_cache_options": _anything,
-    "prompt_cache_retention": _text,
-    "moderation": _anything,
-    "service_tier": _text,
-    "store": _boolean,
-    "metadata": _object,
-    "modalities": _anything,
-    "audio": _object,
-    "prediction": _object,
-    "web_search_options": _object,
-    "functions": _anything,
-    "function_call": _anything,
+    "reasoning_effort": text,
+    "verbosity": text,
+    "user": text,
+    "safety_identifier": text,
+    "prompt_cache_key": text,
+    "prompt_cache_options": anything,
+    "prompt_cache_retention": text,
+    "moderation": anything,
+    "service_tier": text,
+    "store": boolean,
+    "metadata": mapping,
+    "modalities": anything,
+    "audio": mapping,
+    "prediction": mapping,
+    "web_search_options": mapping,
+    "functions": anything,
+    "function_call": anything,
 }
 
 
@@ -224,14 +224,23 @@ def check_parameters(body: Mapping[str, Any], *, refuse_unknown: bool) -> None:
     Raises:
         RefusedError: as the real API would.
     """
+    check_fields(body, _CHECKS, refuse_unknown=refuse_unknown)
+    _check_together(body)
+
+
+def check_fields(body: Mapping[str, Any], checks: Mapping[str, Check], *, refuse_unknown: bool) -> None:
+    """Checks every field by itself.
+
+    Raises:
+        RefusedError: as the real API would.
+    """
     for name, value in body.items():
-        check = _CHECKS.get(name)
+        check = checks.get(name)
         if check is not None:
             if value is not None:
                 check(name, value)
         elif refuse_unknown:
             raise RefusedError(f"Unrecognized request argument supplied: {name}", param=None, code=None)
-    _check_together(body)
 
 
 def _check_together(body: Mapping[str, Any]) -> None:
