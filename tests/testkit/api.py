@@ -84,8 +84,8 @@ class Api(AbstractAsyncContextManager["Api"]):
         messages = [{"role": "user", "content": content}]
         return await self.post({"model": model, "messages": messages, "stream": stream, **fields})
 
-    async def post(self, body: Json, *, key: str | None = None) -> Reply:
-        async with self.session.post(f"{self.base}/chat/completions", json=body, headers=self._headers(key)) as reply:
+    async def post(self, body: Json, *, path: str = "/chat/completions", key: str | None = None) -> Reply:
+        async with self.session.post(self.base + path, json=body, headers=self._headers(key)) as reply:
             if reply.content_type == "text/event-stream":
                 return await read_stream(reply)
             return await read_whole(reply)

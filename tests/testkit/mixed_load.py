@@ -10,16 +10,21 @@ from typing import Any, Final
 
 import aiohttp
 
-from tests.testkit.api import MODEL, Api, Reply
+from tests.testkit.api import MODEL, Api, Json, Reply
 
 KINDS: Final = (
     "plain", "plain", "stream", "stream", "slow stream", "tools", "fallback", "all fail", "breaks", "empty",
-    "empty stream", "no usage", "leaves", "cut at once", "length",
+    "empty stream", "no usage", "leaves", "cut at once", "length", "embeddings", "rerank", "text", "failing vectors",
 )  # fmt: skip
 _TOOL: Final = {
     "type": "function",
     "function": {"name": "look", "parameters": {"type": "object", "properties": {"at": {"type": "string"}}}},
 }
+_BESIDE_CHAT: Final = frozenset({"embeddings", "rerank", "text", "failing vectors"})
+EMBEDDER: Final = "openai/text-embedding-3-small"
+COMPLETER: Final = "ai21/j2-light"
+RERANKERS: Final = ("cohere/rerank-v3.5", "cohere/rerank-2.5")
+"""By searches, and by tokens."""
 REQUEST_LIMIT_S: Final = 45.0
 
 
@@ -58,6 +63,24 @@ def _plan(kind: str, rng: random.Random) -> tuple[str, dict[str, Any]]:
     return plans[kind]
 
 
+async def _ask_beside_chat(api: Api, kind: str, number: int, rng: random.Random) -> Reply:
+    body: Json
+    if kind == "rerank":
+        documents = [f"document {place}" for place in range(rng.randrange(1, 250))]
+        dial = rng.choice(("", "[[sim usage=none]]", "[[sim fail=503]]"))
+        body = {"model": rng.choice(RERANKERS), "query": f"Number {number} {dial}", "documents": documents}
+        return await api.post(body, path="/rerank")
+    if kind == "text":
+        prompt = f"Number {number} [[sim tokens={rng.randrange(1, 30)}]]"
+        body = {"model": rng.choice((MODEL, COMPLETER)), "prompt": prompt, "stream": rng.random() < 0.5}
+        return await api.post(body, path="/completions")
+    dials = ("fail=500", "cut=0", "garbage=json") if kind == "failing vectors" else ("", "usage=none", "ttft_ms=20")
+    texts = [f"Number {number} text {place}" for place in range(rng.randrange(1, 20))]
+    dial = rng.choice(dials)
+    body = {"model": EMBEDDER, "input": [*texts, f"[[sim {dial}]]" if dial else "the last"]}
+    return await api.post(body, path="/embeddings")
+
+
 async def ask(api: Api, kind: str, rng: random.Random) -> Reply:
     """One request of a kind; what makes it so travels in the prompt."""
     number = rng.randrange(1_000_000)
@@ -65,6 +88,8 @@ async def ask(api: Api, kind: str, rng: random.Random) -> Reply:
         return await api.chat_and_leave(
             f"Number {number} [[sim tokens=500 chunk_ms=20]]", after_chunks=rng.randrange(1, 5)
         )
+    if kind in _BESIDE_CHAT:
+        return await _ask_beside_chat(api, kind, number, rng)
     directive, fields = _plan(kind, rng)
     return await api.chat(f"Number {number} [[sim {directive}]]", **fields)
 

@@ -8,7 +8,14 @@ from typing import Final
 
 from libs.tokens import TokenCounter
 from services.edge_proxy.core import fields
-from services.edge_proxy.core.body_fields import load_object, read_model, read_provider, read_user
+from services.edge_proxy.core.body_fields import (
+    load_object,
+    read_model,
+    read_provider,
+    read_session,
+    read_trace,
+    read_user,
+)
 from services.edge_proxy.core.chat_request import MEDIA_PART_TOKENS
 from services.edge_proxy.core.fields import Json, Object, invalid
 from services.edge_proxy.core.messages import MessageFacts, read_part
@@ -42,6 +49,8 @@ def parse_embeddings_request(body: bytes, counter: TokenCounter) -> InferenceReq
         modalities=tuple(sorted(modalities)),
         preferences=read_provider(source),
         user=read_user(source),
+        session_id=read_session(source),
+        trace_json=read_trace(source),
     )
 
 

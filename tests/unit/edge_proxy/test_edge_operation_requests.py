@@ -34,7 +34,8 @@ def parse(operation: str, **changes: Any) -> InferenceRequest:
 
 @pytest.mark.parametrize("operation", PARSERS)
 def test_request_takes_the_common_fields(operation: str) -> None:
-    request = parse(operation, provider={"only": ["alpha"]}, user="me", unknown=[1])
+    request = parse(operation, provider={"only": ["alpha"]}, user="me", session_id="s", trace={"a": 1}, unknown=[1])
+    assert (request.session_id, request.trace_json) == ("s", b'{"a":1}')
     assert (request.operation, request.models, request.user) == (operation, (MODEL,), "me")
     assert request.preferences.only == ("alpha",)
     assert request.completes is (operation == "completions")
@@ -46,7 +47,8 @@ def test_request_takes_the_common_fields(operation: str) -> None:
     ("changes", "field"),
     [
         ({"model": ...}, "model"), ({"model": 5}, "model"), ({"model": ""}, "model"), ({"model": "x" * 257}, "model"),
-        ({"provider": 5}, "provider"), ({"provider": {"only": "a"}}, "provider.only"), ({"user": {}}, "user"),
+        ({"provider": 5}, "provider"), ({"provider": {"only": "a"}}, "provider.only"), ({"user": {}}, "user"), ({"session_id": 5}, "session_id"),
+        ({"trace": 5}, "trace"),
     ],
 )  # fmt: skip
 def test_wrong_common_field_is_refused_by_name(operation: str, changes: dict[str, Any], field: str) -> None:
