@@ -47,8 +47,9 @@ proto: $(INSTALLED) ## regenerate libs/protos from proto/
 audit: $(INSTALLED) ## recompute every balance from its entries and compare (SWITCHYARD_DATA_DIR or DSN)
 	@$(BIN)/python -m services.audit
 
-bench: $(INSTALLED) ## measure side by side; a table, JSON and a plot under var/bench
+bench: $(INSTALLED) ## measure side by side, and while endpoints fail; tables, JSON and plots under var/bench
 	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench.failover
 
 chaos: $(INSTALLED) ## kill processes at random under load, KILLS times, and check the books
 	$(BIN)/python -m tests.chaos --kills $(KILLS)
