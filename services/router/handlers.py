@@ -10,7 +10,7 @@ from typing import Final
 from libs.clock import Clock
 from libs.errors import unavailable
 from services.router.core.catalogue import Catalogue
-from services.router.core.health import Health, HealthStatus
+from services.router.core.health import Figures, Health, HealthStatus
 from services.router.core.history import Tally
 from services.router.core.listing import ModelFilter
 from services.router.core.plan import Plan, make_plan
@@ -64,7 +64,7 @@ class RouterHandlers:
         return make_plan(
             wishes,
             catalogue=self.on_offer.catalogue,
-            health=self._health.snapshot(self._clock.now_ms() // 1000, _PATIENCE_S),
+            health=self._health.snapshot(self._now_s, _PATIENCE_S),
             seed=seed,
         )
 
@@ -72,30 +72,30 @@ class RouterHandlers:
         """Says that this plan is about to be tried, and not merely asked about."""
         first = plan.attempts[0]
         credential = first.credential.id if first.credential is not None else first.endpoint.provider.slug
-        self._health.planned(first.endpoint.id, credential, self._clock.now_ms() // 1000)
+        self._health.planned(first.endpoint.id, credential, self._now_s)
 
     def list_models(self, wanted: ModelFilter, page: Page) -> Reply:
-        now_s = self._clock.now_ms() // 1000
+        now_s = self._now_s
         return self.on_offer.list_models(wanted, page, now_s, self._health.snapshot(now_s))
 
     def count_models(self, wanted: ModelFilter) -> int:
-        return self.on_offer.count_models(wanted, self._clock.now_ms() // 1000)
+        return self.on_offer.count_models(wanted, self._now_s)
 
     def model_endpoints(self, model: str) -> bytes:
         """One model's endpoints with their figures. Raises AppError (missing) for a model that is not known."""
-        now_s = self._clock.now_ms() // 1000
-        return self.on_offer.model_endpoints_json(
-            model, lambda endpoint_id: self._health.figures(endpoint_id, now_s), now_s
-        )
+        return self.on_offer.model_endpoints_json(model, self.figures, self._now_s)
 
     def zdr_endpoints(self) -> bytes:
         """Endpoints without data retention, with their figures."""
-        now_s = self._clock.now_ms() // 1000
-        return self.on_offer.zdr_json(lambda endpoint_id: self._health.figures(endpoint_id, now_s), now_s)
+        return self.on_offer.zdr_json(self.figures, self._now_s)
+
+    def figures(self, endpoint_id: str) -> Figures:
+        """What is measured of one endpoint."""
+        return self._health.figures(endpoint_id, self._now_s)
 
     def learn(self, outcomes: Iterable[Outcome], served: Served | None = None) -> None:
         """Takes in how the attempts of a request went; those of a while ago too, as after a restart."""
-        now_s = self._clock.now_ms() // 1000
+        now_s = self._now_s
         for one in outcomes:
             self._health.learn(one, now_s)
         if served is not None:
@@ -103,7 +103,7 @@ class RouterHandlers:
 
     def see(self, bucket: int, tallies: Iterable[tuple[str, Tally]]) -> None:
         """Takes in what a router published."""
-        self._health.see(bucket, tallies, self._clock.now_ms() // 1000)
+        self._health.see(bucket, tallies, self._now_s)
 
     def unseen(self, bucket: int) -> Sequence[tuple[str, Tally]]:
         """What is to be published of a bucket."""
@@ -111,5 +111,9 @@ class RouterHandlers:
 
     def health_status(self) -> HealthStatus:
         """How endpoints do now, for operators."""
-        self._health.snapshot(self._clock.now_ms() // 1000)
+        self._health.snapshot(self._now_s)
         return self._health.status()
+
+    @property
+    def _now_s(self) -> int:
+        return self._clock.now_ms() // 1000

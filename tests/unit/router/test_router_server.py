@@ -1,6 +1,10 @@
 """The door: requests as messages in, plans as messages out; what is learned from usage shows in later plans."""
 
+from typing import Any
+
+import orjson
 import pytest
+from openrouter import components, operations
 from switchyard.events.v1 import usage_recorded_pb2 as events
 from switchyard.routing.v1 import routing_pb2 as pb
 
@@ -202,3 +206,102 @@ async def test_reads_give_ready_json() -> None:
     assert listed.etag.startswith('"')
     shown = await router.servicer.GetModelEndpoints(pb.GetModelEndpointsRequest(model=LLAMA), None)
     assert shown.json.startswith(b'{"data":{"id":"meta-llama/llama-3.3-70b-instruct"')
+
+
+async def test_endpoint_that_was_down_is_tried_by_one_plan_and_by_no_explanation() -> None:
+    router = Router()
+    for _ in range(6):
+        await router.tell(router.failed(CHEAPEST))
+    router.clock.advance(40)
+    asked = pb.PlanRequest(
+        generation_id="gen-1", models=[LLAMA], preferences=pb.ProviderPreferences(sort=pb.SORT_PRICE)
+    )
+    for _ in range(3):
+        explained = await router.servicer.Explain(pb.ExplainRequest(plan=asked), None)
+        assert explained.plan.attempts[0].endpoint_id == CHEAPEST
+    assert (await providers(router, sort=pb.SORT_PRICE))[0] == "novita-ai"
+    attempts = (await router.plan(LLAMA)).attempts
+    assert (attempts[-1].endpoint_id, attempts[-1].reason) == (CHEAPEST, "tripped")
+    worked = router.failed(CHEAPEST)
+    worked.outcome = events.ATTEMPT_OUTCOME_SUCCEEDED
+    await router.tell(worked)
+    for _ in range(3):
+        assert (await providers(router, sort=pb.SORT_PRICE))[0] == "novita-ai"
+
+
+async def test_key_that_the_provider_refuses_puts_all_its_endpoints_behind() -> None:
+    router = Router()
+    for _ in range(3):
+        refused = router.failed("novita-ai/another/model", status=401)
+        refused.provider_slug = "novita-ai"
+        await router.tell(refused)
+    attempts = (await router.plan(LLAMA)).attempts
+    assert (attempts[-1].provider_slug, attempts[-1].reason) == ("novita-ai", "cooling")
+
+
+async def test_accounts_own_key_that_is_refused_changes_nothing_for_others() -> None:
+    router = Router()
+    for _ in range(6):
+        refused = router.failed(CHEAPEST, status=401)
+        refused.provider_slug, refused.credential_id, refused.is_byok = "novita-ai", "cred_1", True
+        await router.tell(refused)
+    assert (await providers(router, sort=pb.SORT_PRICE))[0] == "novita-ai"
+
+
+async def test_conversation_stays_with_the_endpoint_that_served_it() -> None:
+    router = Router()
+    served = router.failed("groq/openai/gpt-4o-mini")
+    served.outcome = events.ATTEMPT_OUTCOME_SUCCEEDED
+    event = events.UsageRecorded(
+        recorded_at_ms=router.clock.now_ms(),
+        outcome=events.OUTCOME_COMPLETED,
+        session_key="conversation",
+        has_explicit_session=True,
+        model="openai/gpt-4o-mini",
+        endpoint_id="azure/openai/gpt-4o-mini",
+        attempts=[served],
+    )
+    await router.tell_bytes(event.SerializeToString())
+    features = pb.RequestFeatures(session_key="conversation")
+    for number in range(20):
+        request = pb.PlanRequest(generation_id=f"gen-{number}", models=["openai/gpt-4o-mini"], features=features)
+        first = (await router.servicer.Plan(request, None)).attempts[0]
+        assert first.endpoint_id == "azure/openai/gpt-4o-mini"
+
+
+async def test_reads_show_what_is_measured_a_few_seconds_late_at_most() -> None:
+    router = Router()
+
+    async def shown() -> Any:
+        answer = await router.servicer.GetModelEndpoints(pb.GetModelEndpointsRequest(model=LLAMA), None)
+        components.ListEndpointsResponse.model_validate(orjson.loads(answer.json)["data"])
+        found = {one["tag"]: one for one in orjson.loads(answer.json)["data"]["endpoints"]}
+        return found["groq"]
+
+    assert (await shown())["uptime_last_5m"] is None
+    attempt = router.failed(f"groq/{LLAMA}")
+    attempt.outcome = events.ATTEMPT_OUTCOME_SUCCEEDED
+    attempt.first_event_ms, attempt.total_ms = 20, 40
+    for _ in range(98):
+        await router.tell(attempt, completion_tokens=4)
+    for _ in range(2):
+        await router.tell(router.failed(f"groq/{LLAMA}"))
+    assert (await shown())["uptime_last_5m"] is None
+    router.clock.advance(5)
+    found = await shown()
+    assert found["uptime_last_5m"] == found["uptime_last_30m"] == found["uptime_last_1d"] == 98
+    assert found["latency_last_30m"] == pytest.approx({"p50": 20, "p75": 20, "p90": 20, "p99": 20}, rel=0.021)
+    assert found["throughput_last_30m"]["p99"] == pytest.approx(100, rel=0.021)
+    assert found["status"] == 0
+
+
+async def test_endpoints_without_data_retention_show_what_is_measured_too() -> None:
+    router = Router()
+    attempt = router.failed(f"deepinfra/{LLAMA}")
+    attempt.outcome = events.ATTEMPT_OUTCOME_SUCCEEDED
+    attempt.first_event_ms = 20
+    await router.tell(attempt, completion_tokens=4)
+    answer = await router.servicer.ListZdrEndpoints(pb.ListZdrEndpointsRequest(), None)
+    parsed = operations.ListEndpointsZdrResponse.model_validate_json(answer.json)
+    measured = [one for one in parsed.data if one.latency_last_30m is not None]
+    assert [(one.tag, one.model_id) for one in measured] == [("deepinfra", LLAMA)]

@@ -1,0 +1,3 @@
+from tests.testkit.kafka import kafka_servers
+
+__all__ = ["kafka_servers"]
