@@ -92,7 +92,7 @@ def check_own_fields(body: Mapping[str, Any], model: str) -> None:
     if told.get("reasoningConfig", {}).get("maxReasoningEffort") == "high" and config.keys() - {"stopSequences"}:
         raise wrong((), "inferenceConfig cannot be set with the highest reasoning effort.")
     if is_claude(model):
-        _check_claude(body, config, told)
+        _check_claude(model, body, config, told)
 
 
 def _check_of(model: str) -> Check:
@@ -103,8 +103,8 @@ def _check_of(model: str) -> Check:
     return _OPENAI if "openai." in model else _OTHERS
 
 
-def _check_claude(body: Mapping[str, Any], config: Mapping[str, Any], told: Mapping[str, Any]) -> None:
-    if "temperature" in config and "topP" in config:
+def _check_claude(model: str, body: Mapping[str, Any], config: Mapping[str, Any], told: Mapping[str, Any]) -> None:
+    if "temperature" in config and "topP" in config and knows_text_format(model):
         raise wrong((), "`temperature` and `top_p` cannot both be specified for this model.")
     thinking = told.get("thinking", {})
     if thinking.get("type") not in {"enabled", "adaptive"}:
