@@ -108,7 +108,11 @@ def running(kind: str, *, credit_usd: str = "100", replicas: str = "", **names: 
     if kind == "distributed":
         require_kafka()
     data_dir = Path(tempfile.mkdtemp(prefix=f"switchyard-{kind}-"))
-    clean = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.endswith("_API_KEY") and not name.startswith("AWS_")
+    }
     environment = {
         **clean,
         "PORT": str(free_port()),

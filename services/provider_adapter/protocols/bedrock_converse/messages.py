@@ -19,6 +19,7 @@ from services.provider_adapter.protocols.conversation import (
     has_text,
     plain_id,
 )
+from services.provider_adapter.protocols.reasoning_details import is_of
 from services.provider_adapter.protocols.thoughts import signed_thoughts
 
 CLAUDE_FORMAT = "anthropic-claude-v1"
@@ -159,7 +160,7 @@ def _thoughts(details: list[Mapping[str, Any]], traits: Traits) -> list[Block]:
     def is_own(detail: Mapping[str, Any]) -> bool:
         # What is redacted has another form at Anthropic's own host.
         wanted = BEDROCK_FORMAT if detail.get("type") == "reasoning.encrypted" else own
-        return detail.get("format") in {wanted, None}
+        return is_of(detail, wanted)
 
     return [
         {"reasoningContent": {"reasoningText": {"text": thought.text, "signature": thought.signature}}}
