@@ -6,9 +6,8 @@ from services.provider_adapter.protocols.bedrock_converse.errors import failure_
 from services.provider_adapter.protocols.bedrock_converse.media import IMAGE_TYPES
 from services.provider_adapter.protocols.bedrock_converse.request import prepare
 from services.provider_adapter.protocols.bedrock_converse.response import whole
-from services.provider_adapter.protocols.bedrock_converse.stream import ConverseStreamDecoder
 from services.provider_adapter.protocols.failures import Failure
-from services.provider_adapter.protocols.port import ALL_MEDIA, Attempt, MediaNeeds, Prepared, ReplyFacts
+from services.provider_adapter.protocols.port import ALL_MEDIA, Attempt, MediaNeeds, Prepared, ReplyFacts, StreamDecoder
 
 _HEADERS = {"Accept": "*/*"}
 
@@ -26,7 +25,12 @@ class BedrockConverse:
     def prepare(self, attempt: Attempt, dialect: str) -> Prepared:  # noqa: ARG002 (models, not hosts, differ here)
         return prepare(attempt)
 
-    def decoder(self, attempt: Attempt, prepared: Prepared) -> ConverseStreamDecoder:
+    def decoder(self, attempt: Attempt, prepared: Prepared) -> StreamDecoder:
+        # It loads botocore, for which whoever calls no Bedrock need not wait at start.
+        from services.provider_adapter.protocols.bedrock_converse.stream import (  # noqa: PLC0415
+            ConverseStreamDecoder,
+        )
+
         return ConverseStreamDecoder(attempt, prepared)
 
     def whole(self, attempt: Attempt, prepared: Prepared, body: bytes) -> tuple[bytes, ReplyFacts]:
