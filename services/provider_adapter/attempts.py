@@ -23,6 +23,8 @@ from services.provider_adapter.registry import Upstream
 BODY_LIMIT_BYTES = 64 * 1024 * 1024
 ERROR_BODY_LIMIT_BYTES = 64 * 1024
 _ERROR_BODY_S = 5.0
+# Headers that the host's own word and the request's say together.
+_LISTS = frozenset({"anthropic-beta"})
 
 
 class Limits(NamedTuple):
@@ -242,6 +244,8 @@ async def _headers(upstream: Upstream, prepared: Prepared, url: str) -> Mapping[
         return upstream.headers
     headers = upstream.headers.copy()
     headers.update(prepared.headers)
+    for name in _LISTS & prepared.headers.keys() & upstream.headers.keys():
+        headers[name] = f"{upstream.headers[name]},{prepared.headers[name]}"
     if upstream.authorizer is not None:
         headers.update(await upstream.authorizer.headers("POST", url, prepared.body))
     return headers

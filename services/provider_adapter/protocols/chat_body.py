@@ -83,7 +83,25 @@ def read_chat_body(attempt: Attempt) -> ChatBody:
     if dropped & set(_REASONING_NAMES):
         dropped.update(_REASONING_NAMES)
     fields = {name: value for name, value in body.items() if name not in dropped}
-    return ChatBody(fields, max_tokens, _reasoning(fields), hide_reasoning)
+    return ChatBody(_with_allowed_tools(fields), max_tokens, _reasoning(fields), hide_reasoning)
+
+
+def _with_allowed_tools(fields: dict[str, Any]) -> dict[str, Any]:
+    """A choice among some of the tools, as a choice among all of fewer: few formats have a form for it."""
+    match fields.get("tool_choice"):
+        case {"type": "allowed_tools", "allowed_tools": {"mode": str(mode), "tools": list(allowed)}}:
+            names = {_tool_name(tool) for tool in allowed} - {None}
+            tools = fields.get("tools")
+            kept = [tool for tool in tools if _tool_name(tool) in names] if isinstance(tools, list) else []
+            return {**fields, "tools": kept, "tool_choice": mode if kept else "none"}
+        case _:
+            return fields
+
+
+def _tool_name(tool: Any) -> str | None:
+    function = tool.get("function") if isinstance(tool, dict) else None
+    name = function.get("name") if isinstance(function, dict) else None
+    return name if isinstance(name, str) else None
 
 
 def write_body(body: Any) -> bytes:

@@ -43,9 +43,10 @@ class UserTurn:
 
 @dataclass(slots=True)
 class AssistantTurn:
-    """What the model said; `details` are its `reasoning_details`."""
+    """What the model said; `details` are its `reasoning_details`, `images` the pictures it made."""
 
     parts: list[Part] = field(default_factory=list)
+    images: list[Part] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     details: list[Mapping[str, Any]] = field(default_factory=list)
 
@@ -131,6 +132,9 @@ def _add_assistant(turn: AssistantTurn, message: Mapping[str, Any], names: dict[
     details = message.get("reasoning_details")
     if isinstance(details, list):
         turn.details.extend(detail for detail in details if isinstance(detail, dict))
+    images = message.get("images")
+    if isinstance(images, list):
+        turn.images.extend({**image, "type": "image_url"} for image in images if isinstance(image, dict))
     calls = message.get("tool_calls")
     for call in calls if isinstance(calls, list) else ():
         function = call.get("function") if isinstance(call, dict) else None

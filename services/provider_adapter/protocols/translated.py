@@ -187,6 +187,9 @@ class TranslatedStream(ABC):
             elif stripped:
                 raise broken_reply("The provider sent invalid JSON.") from None
             return b""
+        if type(value) is list and len(value) == 1:
+            # Google wraps errors so.
+            value = value[0]
         if type(value) is not dict:
             raise broken_reply("The reply is not a JSON object.")
         return self._read(name, value)

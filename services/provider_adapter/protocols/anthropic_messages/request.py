@@ -4,6 +4,7 @@ Owns parameters: what is set, clamped, and left out by rule. Does not own messag
 (models.py). Invariant: only fields of the format are sent; the output limit never exceeds the caller's.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -38,6 +39,7 @@ ANSWER_TOOL = "json"
 
 _MOST_STOPS = 8_191
 _LARGEST = 1 << 31
+_FLAG = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _UNMARKABLE = frozenset({"thinking", "redacted_thinking"})
 _TIERS: Mapping[str, str] = {
     "auto": "auto",
@@ -54,6 +56,7 @@ class Request(NamedTuple):
     body: dict[str, Any]
     hide_reasoning: bool
     answer_tool: str
+    headers: Mapping[str, str]
 
 
 def prepare(attempt: Attempt) -> Prepared:
@@ -64,7 +67,7 @@ def prepare(attempt: Attempt) -> Prepared:
         ProviderFailedError: it holds what this format cannot carry.
     """
     made = request_of(attempt, traits_of(attempt.provider_model_id))
-    return Prepared(PATH, write_body(made.body), made.hide_reasoning, made.answer_tool)
+    return Prepared(PATH, write_body(made.body), made.hide_reasoning, made.answer_tool, made.headers)
 
 
 def request_of(attempt: Attempt, traits: Traits) -> Request:
@@ -96,7 +99,15 @@ def request_of(attempt: Attempt, traits: Traits) -> Request:
     if attempt.stream:
         body["stream"] = True
     _set_breakpoints(body, chat.fields)
-    return Request(body, chat.hide_reasoning, answer_tool)
+    return Request(body, chat.hide_reasoning, answer_tool, _betas(chat.fields))
+
+
+def _betas(fields: Mapping[str, Any]) -> Mapping[str, str]:
+    """The flags of betas that the caller names, `anthropic_beta`, as the header that they are."""
+    given = fields.get("anthropic_beta")
+    named = given.split(",") if isinstance(given, str) else given if isinstance(given, list) else []
+    flags = dict.fromkeys(flag.strip() for flag in named if isinstance(flag, str) and _FLAG.fullmatch(flag.strip()))
+    return {"anthropic-beta": ",".join(flags)} if flags else {}
 
 
 def _limit(asked: int | None, traits: Traits) -> int:

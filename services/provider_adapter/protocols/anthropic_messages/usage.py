@@ -31,7 +31,8 @@ class Counts:
             known["cache_creation_input_tokens"] = written
         for name in _COUNTS:
             count = _count(value.get(name))
-            if count is not None:
+            # Some hosts count at one end of a stream alone, and say zero at the other.
+            if count is not None and (count or name not in known or name == "output_tokens"):
                 known[name] = count
         details = value.get("output_tokens_details")
         thinking = _count(details.get("thinking_tokens")) if isinstance(details, dict) else None

@@ -22,8 +22,11 @@ from services.provider_adapter.protocols.reasoning_details import is_of
 
 REASONING_FORMAT = "google-gemini-v1"
 MINTED_PREFIX = "call_gm_"
+IMAGE_PREFIX = "image_"
 # Google's own word for calls that another model made, or a client that lost the signature.
 _NO_SIGNATURE = "skip_thought_signature_validator"
+
+_OPENER: Mapping[str, str] = {"text": "."}
 
 GeminiPart = dict[str, Any]
 
@@ -72,6 +75,9 @@ def content_list(conversation: Conversation, door: Door, *, signs_calls: bool) -
             contents[-1]["parts"].extend(parts)
         else:
             contents.append({"role": role, "parts": parts})
+    if contents and contents[0]["role"] == "model" and any("functionCall" in part for part in contents[0]["parts"]):
+        # A call comes after somebody asked; what was asked has been cut off.
+        contents.insert(0, {"role": "user", "parts": [dict(_OPENER)]})
     return contents
 
 
@@ -88,20 +94,23 @@ def _model_parts(turn: AssistantTurn, door: Door, *, signs_calls: bool) -> list[
     parts: list[GeminiPart] = [{"text": text} for text in texts_of(turn.parts)]
     if parts and None in signatures:
         parts[-1]["thoughtSignature"] = signatures[None]
+    for place, part in enumerate(filter(None, (_part(image, door) for image in turn.images))):
+        signature = signatures.get(f"{IMAGE_PREFIX}{place}")
+        parts.append({**part, "thoughtSignature": signature} if signature else part)
     for call in turn.calls:
-        part: GeminiPart = {"functionCall": _call(call, door)}
+        made: GeminiPart = {"functionCall": _call(call, door)}
         if call.id in signatures:
-            part["thoughtSignature"] = signatures[call.id]
+            made["thoughtSignature"] = signatures[call.id]
         elif call is turn.calls[0] and signs_calls:
             # Of parallel calls only the first is signed.
-            part["thoughtSignature"] = (None if parts else signatures.get(None)) or _NO_SIGNATURE
-        parts.append(part)
+            made["thoughtSignature"] = (None if parts else signatures.get(None)) or _NO_SIGNATURE
+        parts.append(made)
     return parts
 
 
 def _signatures(turn: AssistantTurn) -> dict[str | None, str]:
     """Signatures by the call that they belong to; None is the text's."""
-    known = {call.id for call in turn.calls}
+    known = {call.id for call in turn.calls} | {f"{IMAGE_PREFIX}{place}" for place in range(len(turn.images))}
     found: dict[str | None, str] = {}
     for detail in turn.details:
         data = detail.get("data")

@@ -18,6 +18,13 @@ _MOST_WAIT_S = 86_400.0
 _DELAY = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)s", re.ASCII)
 _KEY = re.compile(r"api[_ ]key[_ ](?:invalid|expired|not)|api key (?:expired|was reported)", re.IGNORECASE)
 _BILLING = re.compile(r"billing|prepay|credits? (?:are|is) depleted", re.IGNORECASE)
+_PAYLOAD = re.compile(r"payload size exceeds|request (?:is|body) too large", re.IGNORECASE)
+# Complaints about media, with the reference's name and whether another provider may do better.
+_MEDIA: tuple[tuple[re.Pattern[str], str, bool], ...] = (
+    (re.compile(r"cannot fetch content|ROBOTED", re.IGNORECASE), "image_download_failed", True),
+    (re.compile(r"unable to process input image|image is not valid", re.IGNORECASE), "invalid_image", False),
+    (re.compile(r"unsupported mime ?type:? image/", re.IGNORECASE), "unsupported_image_format", True),
+)
 _BY_STATUS_NAME: Mapping[str, FailureClass] = {
     "RESOURCE_EXHAUSTED": FailureClass.RATE_LIMITED,
     "UNAVAILABLE": FailureClass.OVERLOADED,
@@ -48,7 +55,10 @@ def failure_of_answer(status: int, headers: Mapping[str, str], body: bytes, now_
         return replace(failure, failure_class=_BY_STATUS_NAME.get(told.status, FailureClass.UPSTREAM))
     failure_class = _class_of(status, told, failure)
     if failure_class is not failure.failure_class:
-        failure = replace(failure, failure_class=failure_class, elsewhere=None)
+        elsewhere = True if failure_class is FailureClass.REQUEST_TOO_LARGE else None
+        failure = replace(failure, failure_class=failure_class, elsewhere=elsewhere)
+    if status == 400:
+        failure = _about_media(failure)
     if failure.retry_after_s is None and (status == 429 or status >= 500):
         failure = replace(failure, retry_after_s=told.retry_after_s)
     return failure
@@ -66,7 +76,16 @@ def failure_of_event(value: Any) -> Failure:
     )
 
 
+def _about_media(failure: Failure) -> Failure:
+    for pattern, error_type, elsewhere in _MEDIA:
+        if pattern.search(failure.message):
+            return replace(failure, error_type=error_type, elsewhere=elsewhere)
+    return failure
+
+
 def _class_of(status: int, told: _Told, failure: Failure) -> FailureClass:
+    if status == 400 and _PAYLOAD.search(failure.message):
+        return FailureClass.REQUEST_TOO_LARGE
     if status in {400, 401, 403} and _KEY.search(f"{told.reason} {failure.message}"):
         return FailureClass.AUTHENTICATION
     if told.status == "FAILED_PRECONDITION" and status == 400:

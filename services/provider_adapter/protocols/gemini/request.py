@@ -30,6 +30,10 @@ _MOST_CHOICES = 8
 _INT32 = (1 << 31) - 1
 _ALMOST_TWO = 1.99
 _JSON = "application/json"
+_TIERS = frozenset({"flex", "priority"})
+_OPENAI_VOICES = frozenset(
+    {"alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage", "shimmer", "verse"}
+)
 _ANY_OBJECT: Mapping[str, Any] = {
     "type": "object",
     "properties": {"answer": {"type": "string"}},
@@ -61,6 +65,8 @@ def prepare(attempt: Attempt, door: Door = GEMINI_API) -> Prepared:
         _set_answer_format(config, chat.fields)
     if config:
         body["generationConfig"] = config
+    if attempt.service_tier in _TIERS:
+        body["serviceTier"] = attempt.service_tier
     return Prepared(door.path + _path(attempt), write_body(body), chat.hide_reasoning, answer_tool)
 
 
@@ -179,6 +185,7 @@ def _generation_config(chat: ChatBody, traits: Traits) -> dict[str, Any]:
         "candidateCount": choices if choices != 1 else None,
         "responseModalities": _modalities(fields),
         "imageConfig": _image_config(fields),
+        "speechConfig": _speech_config(fields),
         "thinkingConfig": _thinking_config(chat, limit or traits.output_limit, traits),
     }
     if fields.get("logprobs") is True:
@@ -202,6 +209,15 @@ def _image_config(fields: Mapping[str, Any]) -> dict[str, str] | None:
     names = (("aspect_ratio", "aspectRatio"), ("image_size", "imageSize"))
     config = {new_name: given[name] for name, new_name in names if isinstance(given.get(name), str)}
     return config or None
+
+
+def _speech_config(fields: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The voice, where sound is wanted; OpenAI's voices are no names here."""
+    audio = fields.get("audio")
+    voice = audio.get("voice") if isinstance(audio, dict) else None
+    if "AUDIO" not in (_modalities(fields) or ()) or not isinstance(voice, str) or voice in _OPENAI_VOICES:
+        return None
+    return {"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": voice}}}
 
 
 def _thinking_config(chat: ChatBody, limit: int, traits: Traits) -> dict[str, Any] | None:

@@ -4,17 +4,21 @@ Owns whole replies and the reading of candidates that streams share with them. D
 Invariant: `finish_reason` is one of chat's words or null, the provider's own word stands beside it.
 """
 
+import base64
+import binascii
 from collections.abc import Mapping
 from typing import Any
 
 from services.provider_adapter.protocols.failures import ProviderFailedError
-from services.provider_adapter.protocols.gemini.contents import MINTED_PREFIX, REASONING_FORMAT
+from services.provider_adapter.protocols.gemini.contents import IMAGE_PREFIX, MINTED_PREFIX, REASONING_FORMAT
 from services.provider_adapter.protocols.gemini.errors import failure_of_event
 from services.provider_adapter.protocols.gemini.usage import usage_of
 from services.provider_adapter.protocols.openai_chat.response import dumps_reply
 from services.provider_adapter.protocols.port import Attempt, Prepared, ReplyFacts
 from services.provider_adapter.protocols.translated import broken_reply, label, loads_reply, whole_choice, whole_reply
 
+_MOST_CITATIONS = 1_024
+_TIERS: Mapping[str, str] = {"ON_DEMAND_FLEX": "flex", "ON_DEMAND_PRIORITY": "priority"}
 _UNSPECIFIED = "FINISH_REASON_UNSPECIFIED"
 _FINISH_REASONS: Mapping[str, str] = {
     "STOP": "stop",
@@ -56,17 +60,38 @@ def block_reason_in(reply: Mapping[str, Any]) -> str:
     return label(feedback.get("blockReason")) if isinstance(feedback, dict) else ""
 
 
-class Speaker:
-    """One candidate as it goes on: numbers its calls and its reasoning."""
+def block_words_in(reply: Mapping[str, Any]) -> str:
+    """What is said about that."""
+    feedback = reply.get("promptFeedback")
+    words = feedback.get("blockReasonMessage") if isinstance(feedback, dict) else None
+    return words if isinstance(words, str) else ""
 
-    __slots__ = ("_answer_tool", "_calls", "_details", "_minted_id", "_thinking")
+
+def refusal_of(candidate: Mapping[str, Any], finish: str) -> str:
+    """Why an answer was filtered, where that is said."""
+    words = candidate.get("finishMessage")
+    return words if finish == "content_filter" and isinstance(words, str) else ""
+
+
+def tier_of(usage: Any) -> str:
+    """The service tier in chat's words, where it is not the usual one."""
+    traffic = usage.get("trafficType") if isinstance(usage, dict) else None
+    return _TIERS.get(traffic, "") if isinstance(traffic, str) else ""
+
+
+class Speaker:
+    """One candidate as it goes on: numbers its calls, its pictures and its reasoning, and cites each source once."""
+
+    __slots__ = ("_answer_tool", "_calls", "_cited", "_details", "_images", "_minted_id", "_thinking")
 
     def __init__(self, attempt: Attempt, answer_tool: str, index: int) -> None:
         self._answer_tool = answer_tool
         choice = f"{index}_" if index else ""
         self._minted_id = f"{MINTED_PREFIX}{attempt.generation_id[-20:]}_{choice}"
         self._calls = 0
+        self._cited: set[tuple[str, int, int]] = set()
         self._details = 0
+        self._images = 0
         self._thinking = False
 
     @property
@@ -81,6 +106,17 @@ class Speaker:
                 self._add(part, said)
         return said.delta()
 
+    def new_annotations(self, candidate: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Citations that were not told before: Google repeats them from event to event."""
+        found = []
+        for annotation in annotations_of(candidate):
+            cited = annotation["url_citation"]
+            key = (cited["url"], cited["start_index"], cited["end_index"])
+            if key not in self._cited and len(self._cited) < _MOST_CITATIONS:
+                self._cited.add(key)
+                found.append(annotation)
+        return found
+
     def _add(self, part: Mapping[str, Any], said: "_Said") -> None:
         text, signature, owner = part.get("text"), part.get("thoughtSignature"), None
         if isinstance(text, str) and text:
@@ -91,11 +127,12 @@ class Speaker:
                 self._thinking = False
                 said.texts.append(text)
         call = part.get("functionCall")
-        if isinstance(call, dict):
+        if isinstance(call, dict) and (call.get("name") or call.get("args")):
             owner = self._add_call(call, said)
         media = part.get("inlineData")
-        if isinstance(media, dict) and not part.get("thought"):
-            said.add_media(media)
+        if isinstance(media, dict) and not part.get("thought") and said.add_media(media, self._images):
+            owner = f"{IMAGE_PREFIX}{self._images}"
+            self._images += 1
         if isinstance(signature, str) and signature:
             fields = {"id": owner} if owner else {}
             said.details.append(self._detail("reasoning.encrypted", data=signature, **fields))
@@ -133,17 +170,19 @@ class _Said:
         self.details: list[dict[str, Any]] = []
         self.calls: list[dict[str, Any]] = []
         self.images: list[dict[str, Any]] = []
-        self.audio: dict[str, str] = {}
+        self.audio: list[str] = []
 
-    def add_media(self, media: Mapping[str, Any]) -> None:
+    def add_media(self, media: Mapping[str, Any], index: int) -> bool:
+        """Whether it is a picture; the index is for that."""
         mime_type, data = label(media.get("mimeType")), media.get("data")
         if not isinstance(data, str):
-            return
+            return False
         if mime_type.startswith("audio/"):
-            self.audio = {"data": data}
-        else:
-            url = f"data:{mime_type or 'image/png'};base64,{data}"
-            self.images.append({"type": "image_url", "image_url": {"url": url}, "index": len(self.images)})
+            self.audio.append(data)
+            return False
+        url = f"data:{mime_type or 'image/png'};base64,{data}"
+        self.images.append({"type": "image_url", "image_url": {"url": url}, "index": index})
+        return True
 
     def delta(self) -> dict[str, Any]:
         delta: dict[str, Any] = {}
@@ -156,10 +195,20 @@ class _Said:
         if self.images:
             delta["images"] = self.images
         if self.audio:
-            delta["audio"] = self.audio
+            delta["audio"] = {"data": joined_base64(self.audio)}
         if self.details:
             delta["reasoning_details"] = self.details
         return delta
+
+
+def joined_base64(pieces: list[str]) -> str:
+    """Base64 of all the bytes; pieces that are none are passed on as they are."""
+    if len(pieces) == 1:
+        return pieces[0]
+    try:
+        return base64.b64encode(b"".join(map(base64.b64decode, pieces))).decode()
+    except (binascii.Error, ValueError):
+        return "".join(pieces)
 
 
 def annotations_of(candidate: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -180,7 +229,7 @@ def annotations_of(candidate: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _grounded(grounding: Mapping[str, Any]) -> list[dict[str, Any]]:
     chunks = grounding.get("groundingChunks")
-    pages = [chunk.get("web") if isinstance(chunk, dict) else None for chunk in chunks] if type(chunks) is list else []
+    pages = [_page(chunk) for chunk in chunks] if isinstance(chunks, list) else []
     found = []
     for support in _objects(grounding.get("groundingSupports")):
         segment, places = support.get("segment"), support.get("groundingChunkIndices")
@@ -190,7 +239,18 @@ def _grounded(grounding: Mapping[str, Any]) -> list[dict[str, Any]]:
             page = pages[place] if type(place) is int and 0 <= place < len(pages) else None
             if isinstance(page, dict) and isinstance(page.get("uri"), str):
                 found.append(_citation(page["uri"], page.get("title"), segment.get("text"), segment))
+    if not found:
+        found.extend(
+            _citation(page["uri"], page.get("title"), page.get("text"), {})
+            for page in pages
+            if isinstance(page, dict) and isinstance(page.get("uri"), str)
+        )
     return found
+
+
+def _page(chunk: Any) -> Any:
+    kinds = [chunk.get(kind) for kind in ("web", "retrievedContext", "maps")] if isinstance(chunk, dict) else []
+    return next((page for page in kinds if isinstance(page, dict)), None)
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:
@@ -245,6 +305,7 @@ def whole(attempt: Attempt, prepared: Prepared, body: bytes) -> tuple[bytes, Rep
     facts = ReplyFacts()
     facts.usage = usage_of(reply.get("usageMetadata"))
     facts.upstream_id = label(reply.get("responseId"))
+    facts.service_tier = tier_of(reply.get("usageMetadata"))
     candidates = reply.get("candidates")
     if isinstance(candidates, list) and candidates:
         choices = [_choice(candidate, place, attempt, prepared, facts) for place, candidate in enumerate(candidates)]
@@ -253,7 +314,10 @@ def whole(attempt: Attempt, prepared: Prepared, body: bytes) -> tuple[bytes, Rep
     if not blocked:
         raise broken_reply("The reply holds no candidate.")
     facts.finish_reason, facts.native_finish_reason = "content_filter", blocked
-    choice = whole_choice(0, {"content": ""}, ("content_filter", blocked), prepared)
+    why = block_words_in(reply)
+    facts.has_content = bool(why)
+    message = {"content": "", "refusal": why} if why else {"content": ""}
+    choice = whole_choice(0, message, ("content_filter", blocked), prepared)
     return whole_reply(attempt, facts, [choice]), facts
 
 
@@ -270,10 +334,13 @@ def _choice(candidate: Any, place: int, attempt: Attempt, prepared: Prepared, fa
         message["content"] = ""
     for call in message.get("tool_calls", ()):
         del call["index"]
-    annotations = annotations_of(candidate)
+    annotations = speaker.new_annotations(candidate)
     if annotations:
         message["annotations"] = annotations
     finish = finish_of(candidate.get("finishReason"), called=speaker.called)
+    why = refusal_of(candidate, finish[0])
+    if why:
+        message["refusal"] = why
     if place == 0:
         facts.finish_reason, facts.native_finish_reason = finish
     return whole_choice(index, message, finish, prepared, logprobs_of(candidate))

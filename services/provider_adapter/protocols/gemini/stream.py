@@ -10,10 +10,12 @@ from services.provider_adapter.protocols.failures import ProviderFailedError
 from services.provider_adapter.protocols.gemini.errors import failure_of_event
 from services.provider_adapter.protocols.gemini.response import (
     Speaker,
-    annotations_of,
     block_reason_in,
+    block_words_in,
     finish_of,
     logprobs_of,
+    refusal_of,
+    tier_of,
 )
 from services.provider_adapter.protocols.gemini.usage import usage_of
 from services.provider_adapter.protocols.port import Attempt, Prepared
@@ -37,17 +39,25 @@ class GeminiStreamDecoder(TranslatedStream):
         usage = value.get("usageMetadata")
         if usage is not None:
             self.facts.usage = usage_of(usage) or self.facts.usage
+            self._label_tier(tier_of(usage))
         if not self.facts.upstream_id:
             self.facts.upstream_id = label(value.get("responseId"))
         candidates = value.get("candidates")
         if type(candidates) is not list or not candidates:
-            blocked = block_reason_in(value)
-            return self._open() + self._finish("content_filter", blocked) if blocked else b""
+            return self._block(value)
         if self.begun and len(candidates) == 1:
             text = _plain_text(candidates[0])
             if text is not None:
                 return self._text(text)
         return b"".join([self._candidate(candidate) for candidate in candidates])
+
+    def _block(self, value: dict[str, Any]) -> bytes:
+        """The prompt was refused, unless the event says nothing of the kind."""
+        blocked, why = block_reason_in(value), block_words_in(value)
+        if not blocked:
+            return b""
+        said = self._delta({"refusal": why}) if why else self._open()
+        return said + self._finish("content_filter", blocked)
 
     def _candidate(self, candidate: Any) -> bytes:
         if type(candidate) is not dict:
@@ -57,11 +67,14 @@ class GeminiStreamDecoder(TranslatedStream):
         speaker = self._speakers.get(index) or self._add_speaker(index)
         content = candidate.get("content")
         delta = speaker.delta(content.get("parts") if type(content) is dict else None)
-        annotations = annotations_of(candidate)
+        annotations = speaker.new_annotations(candidate)
         if annotations:
             delta["annotations"] = annotations
-        said = self._delta(delta, index, logprobs_of(candidate)) if delta else b""
         finish, native = finish_of(candidate.get("finishReason"), called=speaker.called)
+        why = refusal_of(candidate, finish)
+        if why:
+            delta["refusal"] = why
+        said = self._delta(delta, index, logprobs_of(candidate)) if delta else b""
         return said + self._finish(finish, native, index) if native else said
 
     def _add_speaker(self, index: int) -> Speaker:

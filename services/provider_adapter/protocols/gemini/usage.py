@@ -1,6 +1,7 @@
 """Gemini's token counts as disjoint classes that add up.
 
-Owns the arithmetic: the prompt holds what was cached, thoughts and tool prompts are counted beside. Invariant: the
+Owns the arithmetic: the prompt holds what was cached; thoughts and tool prompts are counted beside, unless the total
+says that the thoughts are inside. Invariant: the
 classes never add up to more than the total they are parts of; malformed counts are no usage at all.
 """
 
@@ -23,9 +24,13 @@ def usage_of(value: Any) -> Usage | None:
     cached = value.get("cachedContentTokenCount", 0)
     if not (_is_count(candidates) and _is_count(thoughts) and _is_count(tools) and _is_count(cached)):
         return None
+    if told is None and candidates and value.get("totalTokenCount") == tools + candidates + thoughts:
+        # What is zero is left out.
+        told = 0
     if not _is_count(told):
         return None
-    prompt, completion = told + tools, candidates + thoughts
+    inside = 0 < thoughts <= candidates and value.get("totalTokenCount") == told + tools + candidates
+    prompt, completion = told + tools, candidates if inside else candidates + thoughts
     if cached > told:
         cached = 0
     if "promptTokensDetails" not in value and "candidatesTokensDetails" not in value:

@@ -15,7 +15,7 @@ from services.provider_adapter.protocols.failures import Failure, FailureClass, 
 _TEXT_LIMIT = 4000
 
 _CONTEXT = re.compile(
-    r"context[_ -]?(?:length|window)|maximum context|prompt is too long|prompt too long|input token count"
+    r"context[_ -]?(?:length|window|limit)|maximum context|prompt is too long|prompt too long|input token count"
     r"|input tokens exceeded|too[_ ]many[_ ](?:prompt[_ ])?tokens|exceeds? the (?:model'?s )?(?:context|maximum number of tokens)"
     r"|reduce the length of the (?:messages|prompt|input)",
     re.IGNORECASE,
