@@ -10,6 +10,7 @@ count as life after the first content only.
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple, Self
 
 from libs.clock import Clock
@@ -60,6 +61,7 @@ class Attempts:
         Raises:
             ProviderFailedError: it failed.
         """
+        attempt = _told_apart(attempt, upstream)
         prepared = await self._prepare(upstream, attempt, limits)
         wait = _Wait(limits)
         call: Call | None = None
@@ -70,6 +72,7 @@ class Attempts:
             body = await _read_all(call, wait)
             complete = True
             json, facts = upstream.protocol.whole(attempt, prepared, body)
+            facts.system_fingerprint = facts.system_fingerprint or attempt.system_fingerprint
             return WholeReply(json, facts, call.status, first_event_s, wait.elapsed_s())
         except PhaseExpiredError as error:
             raise ProviderFailedError(_expired(error, call)) from None
@@ -84,6 +87,7 @@ class Attempts:
         Raises:
             ProviderFailedError: it failed.
         """
+        attempt = _told_apart(attempt, upstream)
         prepared = await self._prepare(upstream, attempt, limits)
         wait = _Wait(limits)
         try:
@@ -116,6 +120,10 @@ class Attempts:
             call.close(complete=call.at_end)
         now_s = self._clock.now_ms() / 1000
         raise ProviderFailedError(upstream.protocol.failure(call.status, call.headers, body, now_s))
+
+
+def _told_apart(attempt: Attempt, upstream: Upstream) -> Attempt:
+    return replace(attempt, system_fingerprint=upstream.fingerprint) if upstream.fingerprint else attempt
 
 
 class StreamedReply:

@@ -9,7 +9,7 @@ own host; any other one at the operator's upstream, if there is one. The slug `u
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -23,7 +23,8 @@ from services.provider_adapter.protocols.port import CHAT, NO_MEDIA, MediaNeeds,
 from services.provider_adapter.protocols.table import Protocols
 
 UPSTREAM_SLUG = "upstream"
-_SIMULATOR_CREDENTIAL = "simulator"
+_SIMULATOR_CREDENTIAL = "sk-no-secret-for-the-simulator"
+_SIMULATOR_FINGERPRINT = "switchyard-simulator"
 _OPENAI = "openai"
 _MOST_FOUND = 4096
 # The version in the path that a format's clients write; the simulator has the same.
@@ -45,6 +46,7 @@ class Upstream:
     Attributes:
         media: what its format takes as bytes alone.
         authorizer: makes the proof of who calls anew for each request; None: `headers` hold it.
+        fingerprint: of replies in formats that have none; so simulated ones can be told in every format.
     """
 
     slug: str
@@ -55,6 +57,7 @@ class Upstream:
     dialect: str = ""
     authorizer: Authorizer | None = field(default=None, repr=False)
     media: MediaNeeds = NO_MEDIA
+    fingerprint: str = ""
 
 
 class _Door(NamedTuple):
@@ -149,7 +152,8 @@ class Registry:
         if (protocol, door.operation) not in self._protocols:
             protocol = _OPENAI
         base_url = f"{simulator_base_url}/{slug}/{_SIMULATED_VERSIONS.get(protocol, 'v1')}"
-        return self._upstream(door, protocol, base_url, _SIMULATOR_CREDENTIAL)
+        upstream = self._upstream(door, protocol, base_url, _SIMULATOR_CREDENTIAL)
+        return replace(upstream, fingerprint=_SIMULATOR_FINGERPRINT)
 
     def _upstream(
         self, door: _Door, protocol_name: str, base_url: str, credential: str, host: Host | None = None

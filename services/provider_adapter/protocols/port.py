@@ -31,6 +31,7 @@ class Attempt:
         user_hash: sent in the stead of the caller's `user`; empty: none is sent.
         operation: what is asked; `body` is in the dialect of that route (reference api-facts §3).
         service_tier: flex or priority, where the endpoint is of that tier.
+        system_fingerprint: of the reply, where the format has none.
     """
 
     generation_id: str
@@ -45,6 +46,7 @@ class Attempt:
     user_hash: str = ""
     operation: str = CHAT
     service_tier: str = ""
+    system_fingerprint: str = ""
 
 
 class MediaNeeds(NamedTuple):

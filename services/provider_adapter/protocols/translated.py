@@ -82,7 +82,7 @@ def whole_reply(attempt: Attempt, facts: ReplyFacts, choices: list[dict[str, Any
         "model": attempt.model,
         "provider": attempt.provider_name,
         "choices": choices,
-        "system_fingerprint": facts.system_fingerprint or None,
+        "system_fingerprint": facts.system_fingerprint or attempt.system_fingerprint or None,
     }
     if facts.service_tier:
         reply["service_tier"] = facts.service_tier
@@ -93,6 +93,7 @@ class TranslatedStream(ABC):
     """See `StreamDecoder`; a format adds `_read`, and its own splitter where its events are not server-sent ones."""
 
     def __init__(self, attempt: Attempt, prepared: Prepared, splitter: Splitter | None = None) -> None:
+        fingerprint = attempt.system_fingerprint
         head = orjson.dumps(
             {
                 "id": attempt.generation_id,
@@ -100,6 +101,7 @@ class TranslatedStream(ABC):
                 "created": attempt.created_s,
                 "model": attempt.model,
                 "provider": attempt.provider_name,
+                **({"system_fingerprint": fingerprint} if fingerprint else {}),
             }
         )
         self._prefix = b"data: " + head[:-1] + b',"choices":'
@@ -112,6 +114,7 @@ class TranslatedStream(ABC):
         self._finished: set[int] = set()
         self._hide_reasoning = prepared.hide_reasoning
         self.facts = ReplyFacts()
+        self.facts.system_fingerprint = fingerprint
         self.begun = False
         self.ended = False
         self.failure: Failure | None = None

@@ -153,6 +153,27 @@ both = pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 
 
 @both
+async def test_simulated_replies_can_be_told_in_every_format(provider: Provider, stream: bool) -> None:
+    said = await provider.ask("[[sim words=one]]", stream=stream)
+
+    assert said.end.system_fingerprint == "switchyard-simulator"
+    if stream:
+        events = [orjson.loads(part[6:]) for part in said.outcome.sse.split(b"\n\n") if part]
+        assert {event["system_fingerprint"] for event in events} == {"switchyard-simulator"}
+    else:
+        reply = orjson.loads(said.outcome.messages[0].result.json)
+        assert reply["system_fingerprint"] == "switchyard-simulator"
+
+
+@both
+async def test_simulators_own_complaint_is_passed_on_as_it_is(provider: Provider, stream: bool) -> None:
+    said = await provider.ask("[[sim nonsense=1]]", stream=stream)
+
+    assert said.outcome.error is not None
+    assert said.outcome.error.metadata["provider_message"].startswith("Invalid simulator directive: unknown key")
+
+
+@both
 async def test_text_comes_with_the_usage_that_the_provider_counted(provider: Provider, stream: bool) -> None:
     said = await provider.ask("[[sim words=one%20two%20three]]", stream=stream)
 
