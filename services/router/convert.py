@@ -78,6 +78,7 @@ def features_from_proto(message: pb.RequestFeatures) -> Features:
         message.uses_json_schema,
         message.session_key,
         _TIERS.get(message.service_tier, ""),
+        names_session=message.has_explicit_session,
     )
 
 

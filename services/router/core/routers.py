@@ -1,7 +1,8 @@
 """Router models: names that choose a model for the request instead of naming one.
 
-Owns that choice: `auto` by breadth of service within a band of price, `free` at random among what costs nothing. Does not
-see prompts. Invariant: a model that is chosen has an endpoint that passes every hard constraint of the request.
+Owns that choice: `auto` by breadth of service within a band of price, `free` at random among what costs nothing, once
+for a conversation that its caller names. Does not see prompts. Invariant: a model that is chosen has an endpoint that
+passes every hard constraint of the request.
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,7 +35,9 @@ def choose(router: RouterModel, wishes: Wishes, catalogue: Catalogue, seed: str)
     """
     options = wishes.router
     if router is RouterModel.FREE:
-        ordered = sorted(_free(catalogue), key=lambda model: luck(seed, model.id))
+        features = wishes.features
+        draw = features.session_key if features.names_session else seed
+        ordered = sorted(_free(catalogue), key=lambda model: luck(draw, model.id))
     else:
         ordered = _in_band(catalogue, options.cost_tier or _DEFAULT_TIER)
         pinned = catalogue.by_name.get(options.pinned_model)

@@ -26,6 +26,7 @@ class Features(NamedTuple):
         input_modalities: beyond text.
         output_modalities: beyond text.
         session_key: the same for all requests of one conversation of one account; empty: nothing ties this one to others.
+        names_session: the caller itself named the conversation.
         service_tier: flex or priority; empty: the usual one.
     """
 
@@ -41,6 +42,7 @@ class Features(NamedTuple):
     session_key: str = ""
     service_tier: str = ""
     searches_web: bool = False
+    names_session: bool = False
 
 
 class CutOffs(NamedTuple):

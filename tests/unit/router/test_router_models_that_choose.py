@@ -93,6 +93,13 @@ def test_free_chooses_at_random_among_what_costs_nothing_and_fits() -> None:
     assert chosen("switchyard/free", features=Features(uses_tools=True)) == ["acme/f1"]
 
 
+def test_conversation_that_its_caller_names_keeps_its_free_model() -> None:
+    features = Features(session_key="s1", names_session=True)
+    assert len({chosen("openrouter/free", f"gen-{number}", features)[0] for number in range(40)}) == 1
+    unnamed = Features(session_key="s1")
+    assert len({chosen("openrouter/free", f"gen-{number}", unnamed)[0] for number in range(40)}) == 2
+
+
 def test_what_the_account_forbids_is_never_chosen() -> None:
     assert chosen("openrouter/free", policy=Policy(ignored_models=("*/f0",))) == ["acme/f1"]
     with pytest.raises(AppError):
