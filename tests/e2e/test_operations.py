@@ -100,6 +100,18 @@ def test_official_sdk_parses_rerank(official: OpenRouter) -> None:
     assert Decimal(str(reply.usage.cost)) == PER_SEARCH
 
 
+async def usage_settled(api: Api) -> Decimal:
+    """Usage at rest, and not because nobody has begun to settle yet."""
+    paid = await api.chat("Hello!")
+    assert paid.cost > 0
+
+    async def begun() -> bool:
+        return (await api.credits())[1] > 0
+
+    await eventually(begun)
+    return await usage_at_rest(api)
+
+
 async def record_of(api: Api, generation_id: str) -> Json:
     found: list[Json] = []
 
@@ -113,7 +125,7 @@ async def record_of(api: Api, generation_id: str) -> Json:
 
 
 async def test_every_operation_leaves_its_record_and_costs_what_it_says(api: Api) -> None:
-    before = await usage_at_rest(api)
+    before = await usage_settled(api)
     asked: dict[str, tuple[str, Json]] = {
         "embeddings": ("/embeddings", {"model": EMBEDDER, "input": "hello"}),
         "rerank": ("/rerank", {"model": BY_SEARCH, "query": "q", "documents": ["a"] * 101}),
@@ -131,8 +143,10 @@ async def test_every_operation_leaves_its_record_and_costs_what_it_says(api: Api
     assert replies[0].usage["total_tokens"] == 1
     assert replies[1].cost == 2 * PER_SEARCH
 
+    due = sum((reply.cost for reply in replies), Decimal(0))
+
     async def settled() -> bool:
-        return (await api.credits())[1] - before == sum(reply.cost for reply in replies)
+        return (await api.credits())[1] - before == due
 
     await eventually(settled)
 
@@ -148,7 +162,7 @@ async def test_what_a_provider_does_not_count_is_counted_here(api: Api) -> None:
 
 
 async def test_failures_are_errors_like_chats_and_free(api: Api) -> None:
-    before = await usage_at_rest(api)
+    before = await usage_settled(api)
     limited = await api.post({"model": EMBEDDER, "input": "hello [[sim fail=429]]"}, path="/embeddings")
     assert (limited.status, limited.error["code"]) == (429, 429)
     assert limited.generation_id.startswith("gen-")
