@@ -23,6 +23,8 @@ from services.provider_adapter.registry import Upstream
 
 BODY_LIMIT_BYTES = 64 * 1024 * 1024
 ERROR_BODY_LIMIT_BYTES = 64 * 1024
+LARGE_BODY_BYTES = 1024 * 1024
+"""Reading a reply from here on takes so long (many vectors, pictures) that others would feel it on the loop."""
 _ERROR_BODY_S = 5.0
 # Headers that the host's own word and the request's say together.
 _LISTS = frozenset({"anthropic-beta"})
@@ -71,7 +73,10 @@ class Attempts:
             first_event_s = wait.elapsed_s()
             body = await _read_all(call, wait)
             complete = True
-            json, facts = upstream.protocol.whole(attempt, prepared, body)
+            if len(body) < LARGE_BODY_BYTES:
+                json, facts = upstream.protocol.whole(attempt, prepared, body)
+            else:
+                json, facts = await asyncio.to_thread(upstream.protocol.whole, attempt, prepared, body)
             facts.system_fingerprint = facts.system_fingerprint or attempt.system_fingerprint
             return WholeReply(json, facts, call.status, first_event_s, wait.elapsed_s())
         except PhaseExpiredError as error:

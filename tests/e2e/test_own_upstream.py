@@ -1,5 +1,6 @@
 """One variable points Switchyard at any OpenAI-compatible server."""
 
+from decimal import Decimal
 from typing import Any
 
 from aiohttp import web
@@ -32,9 +33,19 @@ def answering(seen: list[dict[str, Any]]) -> Any:
     return answer
 
 
+async def vectors(request: web.Request) -> web.Response:
+    inputs = (await request.json())["input"]
+    data = [{"object": "embedding", "index": index, "embedding": [0.5, -1]} for index in range(len(inputs))]
+    return web.json_response({"object": "list", "data": data, "usage": {"prompt_tokens": 3, "total_tokens": 3}})
+
+
 async def test_a_server_that_lists_its_models_is_offered_free_of_charge() -> None:
     seen: list[dict[str, Any]] = []
-    routes = {"GET /v1/models": models, "POST /v1/chat/completions": answering(seen)}
+    routes = {
+        "GET /v1/models": models,
+        "POST /v1/chat/completions": answering(seen),
+        "POST /v1/embeddings": vectors,
+    }
     async with serving(routes) as base:
         names = {"SWITCHYARD_UPSTREAM_BASE_URL": f"{base}/v1", "SWITCHYARD_UPSTREAM_API_KEY": "home-key"}
         async with running_beside("standalone", **names) as shape:
@@ -47,6 +58,10 @@ async def test_a_server_that_lists_its_models_is_offered_free_of_charge() -> Non
                     assert reply.status == 200, reply.body
                     assert reply.text == "from home"
                     assert reply.cost == 0
+                embedded = await api.post({"model": "llama3.2:latest", "input": ["a", "b"]}, path="/embeddings")
+                assert [one["embedding"] for one in embedded.body["data"]] == [[Decimal("0.5"), -1]] * 2
+                assert embedded.usage["prompt_tokens"] == 3
+                assert embedded.cost == 0
     assert seen[0]["body"]["model"] == "llama3.2:latest"
     assert seen[0]["authorization"] == "Bearer home-key"
 

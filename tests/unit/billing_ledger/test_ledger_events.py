@@ -125,3 +125,16 @@ async def test_database_away_fails_the_whole_batch_and_a_retry_settles_it(ledger
     ledger.store.away = False
     assert await ledger.settle(usage_event("g1")) == []
     assert (await ledger.handlers.credits("acct_1")).used == 50
+
+
+async def test_every_search_is_charged_at_the_price_of_a_request(ledger: Ledger) -> None:
+    event = usage_event("g1", prompt_tokens=0, completion_tokens=0)
+    event.price.request = 2_000_000
+    event.usage.search_units = 3
+    event.cost_nano_usd = event.request_cost_nano_usd = 6
+    one = usage_event("g2", prompt_tokens=0, completion_tokens=0)
+    one.CopyFrom(event)
+    one.generation_id = "g2"
+    one.usage.search_units = 1
+    assert await ledger.settle(event, one) == [(1, "the cost is not what usage and price give")]
+    assert (await ledger.handlers.credits("acct_1")).used == 6
