@@ -5,8 +5,10 @@ something of now. Both are read at once and in any order, while plans are made. 
 is skipped, never fatal.
 """
 
+import asyncio
 import logging
 from collections.abc import Sequence
+from typing import Final
 
 from google.protobuf.message import DecodeError
 from switchyard.events.v1.endpoint_health_recorded_pb2 import EndpointHealthRecorded
@@ -21,6 +23,8 @@ from services.router.core.health import REPLAY_S
 from services.router.core.history import BUCKET_S, DAY, RECENT
 from services.router.handlers import RouterHandlers
 
+_AT_ONCE: Final = 10
+"""Records of usage, between which plans get their turn: after a start there are hundreds of thousands."""
 logger = logging.getLogger(__name__)
 
 
@@ -37,7 +41,9 @@ class UsageObserver:
         await self._event_log.observe(USAGE.name, self.observe, since_ms=since_ms)
 
     async def observe(self, batch: Sequence[Delivered]) -> None:
-        for delivered in batch:
+        for number, delivered in enumerate(batch, start=1):
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
             event = UsageRecorded()
             try:
                 event.ParseFromString(delivered.record.value)
@@ -62,6 +68,7 @@ class HealthObserver:
     async def observe(self, batch: Sequence[Delivered]) -> None:
         measured_from = self._clock.now_ms() // (BUCKET_S * 1000) - RECENT + 1
         for delivered in batch:
+            await asyncio.sleep(0)
             message = EndpointHealthRecorded()
             try:
                 message.ParseFromString(delivered.record.value)

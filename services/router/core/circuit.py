@@ -48,6 +48,10 @@ class Circuit:
     def is_forgiven(self, now_s: int) -> bool:
         return not self.is_open and now_s - self.closed_s >= FORGIVING_S
 
+    def is_abandoned(self, now_s: int) -> bool:
+        """Whether it has been half open for long, and nobody cared to try."""
+        return self.is_open and now_s - self.until_s >= FORGIVING_S
+
     def try_now(self, now_s: int) -> None:
         """Somebody tries: nobody else does until it is known how that went."""
         self._probe_s = now_s

@@ -25,7 +25,7 @@ __all__ = [
 ]  # fmt: skip
 
 MAX_ENDPOINTS: Final = 20_000
-MAX_CREDENTIALS: Final = 20_000
+MAX_CREDENTIALS: Final = 5_000
 REPLAY_S: Final = 600
 """How far back outcomes still say something of now; what a restarted router reads again."""
 ENOUGH: Final = 100
@@ -296,7 +296,8 @@ class Health:
                 names.add(name)
             else:
                 names.discard(name)
-        if not breaker.is_of_interest and not breaker.window.failures and breaker.circuit.is_forgiven(now_s):
+        is_over = not breaker.is_of_interest and not breaker.window.failures and breaker.circuit.is_forgiven(now_s)
+        if is_over or breaker.circuit.is_abandoned(now_s):
             self._forget_credential(name)
 
     def _forget_credential(self, name: str) -> None:

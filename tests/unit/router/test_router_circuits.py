@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from services.router.core.circuit import COOLING_S, FORGIVING_S, MAX_COOLING_S, PROBE_S, Circuit
-from services.router.core.health import Health, HealthSnapshot, Standing, Verdict
+from services.router.core.health import MAX_CREDENTIALS, Health, HealthSnapshot, Standing, Verdict
 from tests.unit.router.making import NOW_S, X, record, standing
 
 LATEST_S = COOLING_S * 6 // 5
@@ -203,3 +203,19 @@ def test_cooled_key_that_is_refused_again_cools_for_longer() -> None:
     refused(health, at_s=now_s + 1, started_s=now_s, credential="x")
     assert cooling(health, now_s + 1 + 2 * COOLING_S - 1) == {"x"}
     assert cooling(health, now_s + 1 + 2 * LATEST_S) == frozenset()
+
+
+def test_key_that_nobody_uses_any_more_is_forgotten() -> None:
+    health = Health()
+    refused(health, 3, credential="cred_1", is_own=False)
+    assert cooling(health, NOW_S + 2 * FORGIVING_S) == frozenset()
+    refused(health, 2, at_s=NOW_S + 2 * FORGIVING_S, credential="cred_1", is_own=False)
+    assert cooling(health, NOW_S + 2 * FORGIVING_S) == frozenset(), "it has two chances again"
+
+
+def test_number_of_keys_that_are_remembered_is_bounded() -> None:
+    health = Health()
+    for number in range(MAX_CREDENTIALS + 10):
+        refused(health, 3, credential=f"cred_{number}", is_own=False)
+    assert len(cooling(health)) == MAX_CREDENTIALS
+    assert f"cred_{MAX_CREDENTIALS + 9}" in cooling(health)
