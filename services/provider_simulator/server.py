@@ -16,6 +16,8 @@ from services.provider_simulator.protocols.anthropic.messages_format import Mess
 from services.provider_simulator.protocols.anthropic.messages_format import routes as messages_routes
 from services.provider_simulator.protocols.bedrock.converse_format import ConverseFormat
 from services.provider_simulator.protocols.bedrock.converse_format import routes as converse_routes
+from services.provider_simulator.protocols.bedrock.invoke_format import InvokeFormat
+from services.provider_simulator.protocols.bedrock.invoke_format import routes as invoke_routes
 from services.provider_simulator.protocols.cohere.chat_format import ChatFormat
 from services.provider_simulator.protocols.cohere.chat_format import routes as cohere_chat_routes
 from services.provider_simulator.protocols.cohere.embed_format import EmbedFormat
@@ -80,6 +82,7 @@ def build(settings: ProviderSimulatorSettings, clock: Clock | None = None) -> we
     app.add_routes(messages_routes(native(MessagesFormat())))
     app.add_routes(content_routes(native(ContentFormat())))
     app.add_routes(converse_routes(native(ConverseFormat())))
+    app.add_routes(invoke_routes(native(InvokeFormat())))
     app.add_routes(gemini_embed_routes(native(GeminiEmbedFormat())))
     app.add_routes(cohere_chat_routes(native(ChatFormat())))
     app.add_routes(cohere_embed_routes(native(EmbedFormat())))

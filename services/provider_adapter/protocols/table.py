@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from services.provider_adapter.protocols.anthropic_messages.protocol import AnthropicMessages
 from services.provider_adapter.protocols.bedrock_converse.protocol import BedrockConverse
+from services.provider_adapter.protocols.bedrock_invoke.embeddings import BedrockEmbeddings
+from services.provider_adapter.protocols.bedrock_invoke.rerank import BedrockRerank
 from services.provider_adapter.protocols.cohere.embeddings import CohereEmbeddings
 from services.provider_adapter.protocols.cohere.protocol import CohereChat
 from services.provider_adapter.protocols.cohere.rerank import CohereRerank
@@ -35,6 +37,8 @@ def protocols() -> Protocols:
         ("gemini", EMBEDDINGS): GeminiEmbeddings(),
         ("cohere", CHAT): CohereChat(),
         ("bedrock", CHAT): BedrockConverse(),
+        ("bedrock", EMBEDDINGS): BedrockEmbeddings(),
+        ("bedrock", RERANK): BedrockRerank(),
         ("cohere", EMBEDDINGS): CohereEmbeddings(),
         ("cohere", RERANK): CohereRerank(),
         ("vertex", CHAT): VertexGemini(),

@@ -26,6 +26,10 @@ PNG = "data:image/png;base64,aGk="
 FORMATS = [
     pytest.param("cohere", "embed-v4.0", 96, True, id="cohere"),
     pytest.param("gemini", "gemini-embedding-001", 100, False, id="gemini"),
+    pytest.param("bedrock", "amazon.titan-embed-text-v2:0", 1, True, id="titan"),
+    pytest.param("bedrock", "amazon.titan-embed-image-v1", 1, True, id="titan-image"),
+    pytest.param("bedrock", "amazon.nova-2-multimodal-embeddings-v1:0", 1, False, id="nova"),
+    pytest.param("bedrock", "us.cohere.embed-v4:0", 96, False, id="cohere-on-bedrock"),
 ]
 
 
@@ -76,9 +80,20 @@ async def test_every_input_has_its_vector(adapter: Adapter, protocol: str, model
     assert outcome.end.HasField("usage") == counts
     assert (outcome.end.usage.prompt_tokens > 0) == counts
     assert outcome.end.usage.completion_tokens == 0
+    if most == 1:
+        refused = await ask(adapter, "embeddings", protocol, model, input=["a", "b"])
+        assert refused.failure["retryable_elsewhere"] == "true"
 
 
-@pytest.mark.parametrize(("protocol", "model"), [("cohere", "embed-v4.0"), ("gemini", "gemini-embedding-2")])
+@pytest.mark.parametrize(
+    ("protocol", "model"),
+    [
+        ("cohere", "embed-v4.0"),
+        ("gemini", "gemini-embedding-2"),
+        ("bedrock", "amazon.titan-embed-image-v1"),
+        ("bedrock", "cohere.embed-v4:0"),
+    ],
+)
 async def test_pictures_are_accepted_where_the_format_has_them(adapter: Adapter, protocol: str, model: str) -> None:
     mixed = {"content": [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": PNG}}]}
 
@@ -95,18 +110,27 @@ async def test_failures_have_their_class(adapter: Adapter, protocol: str, model:
         assert outcome.failure["class"] == "upstream"
 
 
-@pytest.mark.parametrize("model", ["rerank-v3.5", "rerank-v5.0-pro"])
-async def test_rankings_come_back_with_their_documents(adapter: Adapter, model: str) -> None:
+@pytest.mark.parametrize(
+    ("protocol", "model", "tokens", "searches"),
+    [
+        ("cohere", "rerank-v3.5", False, 1),
+        ("cohere", "rerank-v5.0-pro", True, 0),
+        ("bedrock", "cohere.rerank-v3-5:0", False, 0),
+        ("bedrock", "amazon.rerank-v1:0", False, 0),
+    ],
+)
+async def test_rankings_come_back_with_their_documents(
+    adapter: Adapter, protocol: str, model: str, tokens: bool, searches: int
+) -> None:
     documents = ["of cats", {"text": "of dogs and rain"}, "of dogs"]
-    outcome = await ask(adapter, "rerank", "cohere", model, query="dogs rain", documents=documents, top_n=2)
+    outcome = await ask(adapter, "rerank", protocol, model, query="dogs rain", documents=documents, top_n=2)
 
     results = reply_of(outcome)["results"]
     assert [(one["index"], one["document"]) for one in results] == [
         (1, {"text": "of dogs and rain"}),
         (2, {"text": "of dogs"}),
     ]
-    by_tokens = model == "rerank-v5.0-pro"
-    assert (outcome.end.usage.prompt_tokens > 0, outcome.end.usage.search_units) == (by_tokens, 0 if by_tokens else 1)
+    assert (outcome.end.usage.prompt_tokens > 0, outcome.end.usage.search_units) == (tokens, searches)
 
 
 async def test_rankings_fail_as_vectors_do(adapter: Adapter) -> None:
