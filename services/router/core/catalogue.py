@@ -60,6 +60,7 @@ class Provider:
         kind: lab, cloud, inference and private ones are called directly; aggregator, subscription and local are known
             by name alone.
         protocol: the wire format that its endpoints speak unless they say otherwise.
+        doors: further formats that it can be called in.
         parent: names of the provider it is a part of; whoever names that one means this one too.
         trains_on_free: trains on what it serves for nothing.
     """
@@ -75,6 +76,7 @@ class Provider:
     region: str = ""
     headquarters: str = ""
     trains_on_free: bool = False
+    doors: tuple[str, ...] = ()
     privacy_policy_url: str | None = None
     terms_of_service_url: str | None = None
     status_page_url: str | None = None

@@ -71,6 +71,7 @@ def read_provider(fields: Fields, known: Mapping[str, Provider]) -> Provider:
         region=fields.choice("region", REGIONS, ""),
         headquarters=headquarters,
         trains_on_free=fields.answer("trains_on_prompts_free_tier") is True,
+        doors=fields.texts("doors", PROTOCOLS),
         privacy_policy_url=_url(fields, "privacy_policy_url"),
         terms_of_service_url=_url(fields, "terms_of_service_url"),
         status_page_url=_url(fields, "status_page_url"),

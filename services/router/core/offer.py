@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from libs.money import NanoUsdPerMillion
 from services.router.core.catalogue import Catalogue, Endpoint, Model, Price, Provider
-from services.router.core.vocabulary import INFERENCE, OPERATION_OF_KIND, PARAMETERS
+from services.router.core.vocabulary import INFERENCE, OPERATION_OF_KIND, PARAMETERS, SPOKEN
 
 UPSTREAM = Provider("upstream", "Upstream", collects_data=False, zero_data_retention=True)
 """The operator's own OpenAI-compatible server: nothing leaves the operator's hands."""
@@ -44,12 +44,12 @@ class UpstreamTerms:
 def offer_providers(catalogue: Catalogue, slugs: Collection[str]) -> Catalogue:
     """The catalogue with the endpoints of these providers alone; other models stay known.
 
-    Those of other providers wait for accounts that bring a credential of their own. Left out are endpoints that speak
-    another wire format than their provider does otherwise: they are elsewhere.
+    Those of other providers wait for accounts that bring a credential of their own. Left out is what nobody here can call:
+    wire formats that are not spoken, and those that a provider's host has no door for.
     """
 
     def of_these(model: Model) -> Model:
-        callable_ones = [one for one in model.endpoints if one.protocol == one.provider.protocol]
+        callable_ones = [one for one in model.endpoints if _is_spoken(one)]
         return replace(
             model,
             endpoints=tuple(one for one in callable_ones if one.provider.slug in slugs),
@@ -57,6 +57,14 @@ def offer_providers(catalogue: Catalogue, slugs: Collection[str]) -> Catalogue:
         )
 
     return catalogue.with_models(map(of_these, catalogue.models.values()))
+
+
+def _is_spoken(endpoint: Endpoint) -> bool:
+    provider = endpoint.provider
+    if endpoint.protocol != provider.protocol and endpoint.protocol not in provider.doors:
+        return False
+    # What serves nothing is listed alone, and called by nobody.
+    return endpoint.protocol in SPOKEN and (not endpoint.serves or bool(endpoint.serves & SPOKEN[endpoint.protocol]))
 
 
 def offer_upstream(catalogue: Catalogue, listed: Sequence[str], terms: UpstreamTerms) -> Catalogue:

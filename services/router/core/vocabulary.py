@@ -72,6 +72,20 @@ PROTOCOLS = frozenset(
 )
 """Wire formats that a provider may speak."""
 
+SPOKEN: Mapping[str, frozenset[str]] = {
+    "anthropic": frozenset({"chat"}),
+    "azure": frozenset({"chat", "embeddings"}),
+    "bedrock": frozenset({"chat", "embeddings", "rerank"}),
+    "cohere": frozenset({"chat", "embeddings", "rerank"}),
+    "gemini": frozenset({"chat", "embeddings"}),
+    "openai": frozenset({"chat", "completions", "embeddings", "rerank"}),
+    "openai-embeddings": frozenset({"embeddings", "rerank"}),
+    "openai-responses": frozenset({"chat"}),
+    "vertex": frozenset({"chat", "embeddings"}),
+    "vertex-anthropic": frozenset({"chat"}),
+}
+"""What provider_adapter can be asked for in each wire format; a test holds it to that service's own table."""
+
 OPERATION_OF_KIND: Mapping[str, str] = {
     "chat": "chat",
     "completion": "completions",

@@ -4,7 +4,7 @@ import pytest
 
 from libs.errors import AppError
 from libs.money import NanoUsdPerMillion
-from services.router.core.catalogue import Catalogue
+from services.router.core.catalogue import Catalogue, Provider
 from services.router.core.health import UNKNOWN_HEALTH
 from services.router.core.offer import MAX_UPSTREAM_MODELS, UpstreamTerms, offer_providers, offer_upstream
 from services.router.core.plan import Plan, make_plan
@@ -40,6 +40,27 @@ def test_only_providers_with_credentials_are_offered_and_other_models_stay_known
     with pytest.raises(AppError) as caught:
         planned(offered, "acme/two")
     assert caught.value.reason == "NO_ENDPOINTS"
+
+
+def test_what_nobody_here_can_call_is_never_offered() -> None:
+    two_doors = Provider("d", "D", protocol="cohere", doors=("openai",))
+    mute = Provider("m", "M", protocol="watsonx")
+    one = model(
+        [
+            endpoint("d", 1, provider=two_doors, protocol="cohere", provider_model_id="own"),
+            endpoint("d", 2, provider=two_doors, protocol="openai", provider_model_id="by-door"),
+            endpoint("d", 3, provider=two_doors, protocol="anthropic", provider_model_id="no-door"),
+            endpoint(
+                "d", 4, provider=two_doors, protocol="cohere", provider_model_id="a", serves=frozenset({"images"})
+            ),
+            endpoint("m", 5, provider=mute, protocol="watsonx", provider_model_id="mute"),
+        ]
+    )
+
+    for slugs in ({"d", "m"}, set[str]()):
+        offered = offer_providers(catalogue(one), slugs).models["acme/one"]
+        known = [*offered.endpoints, *offered.elsewhere]
+        assert [each.provider_model_id for each in known] == ["own", "by-door"]
 
 
 @pytest.mark.parametrize("listed", ["acme/one", "acme/uno", "one-a", "one-b"])
