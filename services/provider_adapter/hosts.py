@@ -104,9 +104,14 @@ def fill_slots(url: str, values: Mapping[str, str]) -> str:
 
     def value_of(slot: re.Match[str]) -> str:
         names = slot[1].split("|")
-        value = next((values[name] for name in names if values.get(name)), slot[2])
+        value = next((_bare(values[name]) for name in names if values.get(name)), slot[2])
         if not value or not _VALUE.fullmatch(value):
             raise UnfilledSlotError(names[0])
         return value
 
     return _SLOT.sub(value_of, url)
+
+
+def _bare(value: str) -> str:
+    """A host's name, where it is customary to write its whole address."""
+    return value.removeprefix("https://").rstrip("/") if value.startswith("https://") else value

@@ -38,6 +38,8 @@ from services.provider_simulator.protocols.openai.operations import routes
 from services.provider_simulator.protocols.openai.rerank_format import RerankFormat
 from services.provider_simulator.protocols.openai_responses.responses_format import ResponsesFormat
 from services.provider_simulator.protocols.openai_responses.responses_format import routes as responses_routes
+from services.provider_simulator.protocols.vertex.predict_format import PredictFormat
+from services.provider_simulator.protocols.vertex.predict_format import routes as predict_routes
 from services.provider_simulator.protocols.vertex.publisher_formats import VertexContentFormat, VertexMessagesFormat
 from services.provider_simulator.protocols.vertex.publisher_formats import routes as vertex_routes
 from services.provider_simulator.settings import ProviderSimulatorSettings
@@ -87,6 +89,7 @@ def build(settings: ProviderSimulatorSettings, clock: Clock | None = None) -> we
     app.add_routes(cohere_chat_routes(native(ChatFormat())))
     app.add_routes(cohere_embed_routes(native(EmbedFormat())))
     app.add_routes(responses_routes(native(ResponsesFormat())))
+    app.add_routes(predict_routes(native(PredictFormat())))
     app.add_routes(vertex_routes(native(VertexContentFormat()), native(VertexMessagesFormat())))
     app.add_routes(cohere_rerank_routes(native(CohereRerankFormat())))
     app.router.add_route("*", "/{path:.*}", _no_route)

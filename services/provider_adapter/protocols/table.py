@@ -17,6 +17,7 @@ from services.provider_adapter.protocols.openai_embeddings.protocol import OpenA
 from services.provider_adapter.protocols.openai_rerank.protocol import OpenAiRerank
 from services.provider_adapter.protocols.openai_responses.protocol import OpenAiResponses
 from services.provider_adapter.protocols.port import CHAT, COMPLETIONS, EMBEDDINGS, RERANK, WireProtocol
+from services.provider_adapter.protocols.vertex.embeddings import VertexEmbeddings
 from services.provider_adapter.protocols.vertex.protocol import VertexClaude, VertexGemini
 
 Protocols = Mapping[tuple[str, str], WireProtocol]
@@ -42,5 +43,6 @@ def protocols() -> Protocols:
         ("cohere", EMBEDDINGS): CohereEmbeddings(),
         ("cohere", RERANK): CohereRerank(),
         ("vertex", CHAT): VertexGemini(),
+        ("vertex", EMBEDDINGS): VertexEmbeddings(),
         ("vertex-anthropic", CHAT): VertexClaude(),
     }

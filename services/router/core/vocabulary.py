@@ -57,6 +57,7 @@ PROTOCOLS = frozenset(
         "bedrock",
         "cohere",
         "gemini",
+        "gigachat",
         "gitlab",
         "merge-gateway",
         "oci",

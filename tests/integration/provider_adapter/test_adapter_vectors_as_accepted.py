@@ -26,6 +26,8 @@ PNG = "data:image/png;base64,aGk="
 FORMATS = [
     pytest.param("cohere", "embed-v4.0", 96, True, id="cohere"),
     pytest.param("gemini", "gemini-embedding-001", 100, False, id="gemini"),
+    pytest.param("vertex", "text-embedding-005", 250, True, id="vertex"),
+    pytest.param("vertex", "gemini-embedding-001", 1, True, id="gemini-on-vertex"),
     pytest.param("bedrock", "amazon.titan-embed-text-v2:0", 1, True, id="titan"),
     pytest.param("bedrock", "amazon.titan-embed-image-v1", 1, True, id="titan-image"),
     pytest.param("bedrock", "amazon.nova-2-multimodal-embeddings-v1:0", 1, False, id="nova"),

@@ -63,6 +63,13 @@ def test_a_slot_takes_the_first_variable_that_is_set_or_its_default(environ: dic
     assert found.hosts["cloud"].base_url == f"https://{host}"
 
 
+def test_a_host_may_be_written_as_a_whole_address() -> None:
+    assert fill_slots("https://{A_HOST}/v1", {"A_HOST": "https://me.cloud.test/"}) == "https://me.cloud.test/v1"
+    for wrong in ("http://me.cloud.test", "https://me.cloud.test/path", "https://user@me.cloud.test"):
+        with pytest.raises(UnfilledSlotError):
+            fill_slots("https://{A_HOST}/v1", {"A_HOST": wrong})
+
+
 def test_settings_fill_slots_before_the_environment_and_a_credential_before_both() -> None:
     environ = {"CLOUD_TOKEN": "t", "CLOUD_REGION": "east-3"}
     slots = {"CLOUD_REGION": "west-4"}

@@ -13,6 +13,7 @@ from services.provider_adapter.protocols.cohere.rerank import CohereRerank
 from services.provider_adapter.protocols.failures import FailureClass, ProviderFailedError
 from services.provider_adapter.protocols.gemini.embeddings import GeminiEmbeddings
 from services.provider_adapter.protocols.port import EMBEDDINGS, RERANK, Attempt, Prepared, Usage, WireProtocol
+from services.provider_adapter.protocols.vertex.embeddings import VertexEmbeddings
 
 PNG = "data:image/png;base64,aGk="
 IMAGE = {"type": "image_url", "image_url": {"url": PNG}}
@@ -153,6 +154,39 @@ def test_vectors_are_the_public_routes(protocol: WireProtocol, reply: Any, usage
         ],
     }
     assert counted == usage
+
+
+def test_vertex_is_sent_instances_and_counts_each() -> None:
+    asked = attempt("text-embedding-005", input=["a", "b"], dimensions=8, input_type="search_query")
+    made = VertexEmbeddings().prepare(asked, "")
+    counted = {"values": [0.5], "statistics": {"token_count": 3.0, "truncated": False}}
+    reply = {"predictions": [{"embeddings": counted}, {"embeddings": counted}]}
+    uncounted = {"predictions": [{"embeddings": counted}, {"embeddings": {"values": [0.5]}}]}
+
+    assert made.path == "/publishers/google/models/text-embedding-005:predict"
+    assert orjson.loads(made.body) == {
+        "instances": [{"content": text, "task_type": "RETRIEVAL_QUERY"} for text in ("a", "b")],
+        "parameters": {"outputDimensionality": 8},
+    }
+    assert answered(VertexEmbeddings(), reply, input=["a", "b"])[1] == Usage(6, 0)
+    assert answered(VertexEmbeddings(), uncounted, input=["a", "b"])[1] is None
+    unusable: list[Any] = [
+        {"predictions": 7},
+        {"predictions": [7, 7]},
+        {"error": {"message": "x"}},
+        {"predictions": []},
+    ]
+    for wrong in unusable:
+        with pytest.raises(ProviderFailedError):
+            answered(VertexEmbeddings(), wrong, input=["a", "b"])
+
+
+def test_vertex_takes_one_input_at_a_time_of_newer_models() -> None:
+    with pytest.raises(ProviderFailedError) as caught:
+        prepared(VertexEmbeddings(), "gemini-embedding-001", input=["a", "b"])
+
+    assert caught.value.failure.elsewhere is True
+    assert sent(VertexEmbeddings(), "gemini-embedding-001", input=["a"]) == {"instances": [{"content": "a"}]}
 
 
 def test_base64_is_made_here() -> None:

@@ -39,7 +39,7 @@ _BLOB = fields({"mimeType": filled, "data": base64_text}, ["mimeType", "data"])
 _CONTENT = fields(
     {"role": one_of("user"), "parts": items(fields({"text": text, "inlineData": _BLOB}), least=1)}, ["parts"]
 )
-_TASK = one_of(
+TASK = one_of(
     "TASK_TYPE_UNSPECIFIED",
     "RETRIEVAL_QUERY",
     "RETRIEVAL_DOCUMENT",
@@ -53,7 +53,7 @@ _TASK = one_of(
 _FIELDS = {
     "model": filled,
     "content": _CONTENT,
-    "taskType": _TASK,
+    "taskType": TASK,
     "title": text,
     "outputDimensionality": integer(1, _DIMENSIONS),
 }
