@@ -198,3 +198,19 @@ async def test_refusals_are_those_of_every_inference_route(door: HttpDoor, path:
     door.edge.router.failure = None
     door.edge.ledger.failure = AppError(Kind.PAYMENT, "INSUFFICIENT_CREDITS", "no")
     assert (await ask(door, path, BODIES[path])).status == 402
+
+
+@pytest.mark.parametrize("path", BODIES)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_caller_may_see_how_a_request_was_routed(door: HttpDoor, path: str, stream: bool) -> None:
+    completes = path == "completions"
+    door.edge.adapter.will(
+        *((chunks("x") if stream else result("x"), end()) if completes else (answer(VECTORS), ended()))
+    )
+    headers = {**AUTHORIZATION, "X-OpenRouter-Metadata": "enabled"}
+    body = {**BODIES[path], "stream": stream} if completes else BODIES[path]
+    reply = await door.request("POST", f"/api/v1/{path}", data=orjson.dumps(body), headers=headers)
+    events_ = [line[6:] for line in reply.body.split(b"\n\n") if line.startswith(b"data: {")]
+    last = orjson.loads(events_[-1]) if events_ else reply.json
+    assert last["openrouter_metadata"]["strategy"] == "direct"
+    assert last["usage"]["cost"] > 0
