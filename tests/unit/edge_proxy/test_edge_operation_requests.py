@@ -215,3 +215,41 @@ def test_tools_cannot_be_called_in_a_text_completion_and_are_left_out() -> None:
     request = parse("completions", tools=[tool], tool_choice="required", modalities=["image"])
     assert not request.uses_tools
     assert not {"tools", "tool_choice", "modalities"} & set(orjson.loads(request.put_to(())[1]))
+
+
+OPTIONAL: dict[str, list[str]] = {
+    "embeddings": ["dimensions", "encoding_format", "input_type", "provider", "user", "session_id", "trace"],
+    "rerank": ["top_n", "provider", "user", "session_id", "trace"],
+    "completions": [
+        "best_of", "echo", "logprobs", "n", "max_tokens", "suffix", "stop", "stream", "stream_options", "seed", "temperature",
+        "top_p", "frequency_penalty", "presence_penalty", "logit_bias", "user", "metadata", "response_format", "trace",
+        "session_id", "provider", "plugins", "models",
+    ],
+}  # fmt: skip
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["text", "image", "content", "type", "a"]), inner),
+    max_leaves=6,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("operation", PARSERS)
+def test_null_in_an_optional_field_is_as_if_absent(operation: str) -> None:
+    request, plain = parse(operation, **dict.fromkeys(OPTIONAL[operation])), parse(operation)
+    assert (request.models, request.prompt_tokens, request.stream) == (plain.models, plain.prompt_tokens, plain.stream)
+    assert request.preferences is plain.preferences
+
+
+@pytest.mark.parametrize("operation", PARSERS)
+@given(data=st.data())
+def test_any_value_in_any_field_is_taken_or_refused_by_name(operation: str, data: st.DataObject) -> None:
+    names = [*OPTIONAL[operation], "model", *PARSERS[operation][1]]
+    changes = data.draw(st.dictionaries(st.sampled_from(names), anything, max_size=3))
+    problem = None
+    try:
+        parse(operation, **changes)
+    except AppError as error:
+        problem = error
+    assert problem is None or problem.kind is Kind.INVALID
+    if problem is not None:
+        assert problem.metadata["field"].partition(".")[0] in names
