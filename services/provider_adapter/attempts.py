@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import NamedTuple, Self
 
 from libs.clock import Clock
+from libs.errors import AppError
 from services.provider_adapter.deadlines import Deadline, PhaseExpiredError
 from services.provider_adapter.http_calls import Call, HttpCalls
 from services.provider_adapter.media.fetcher import MediaFetcher
@@ -109,7 +110,10 @@ class Attempts:
         """The provider's request; what it takes to fetch media is no part of the provider's time."""
         if self._media is not None and upstream.media is not NO_MEDIA:
             attempt = await self._media.with_bytes(attempt, upstream.media, limits.total_s)
-        return upstream.protocol.prepare(attempt, upstream.dialect)
+        try:
+            return upstream.protocol.prepare(attempt, upstream.dialect)
+        except AppError as error:  # the body itself is wrong: no provider can help
+            raise ProviderFailedError(Failure(FailureClass.INVALID_REQUEST, message=error.message)) from None
 
     async def _open(self, upstream: Upstream, prepared: Prepared, wait: "_Wait") -> Call:
         wait.until_first_event()

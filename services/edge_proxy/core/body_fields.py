@@ -13,6 +13,7 @@ from services.edge_proxy.core.fields import Json, Object, invalid
 from services.edge_proxy.core.preferences import NO_PREFERENCES, Preferences, read_preferences
 
 MAX_MODELS: Final = 32
+MAX_FIELDS: Final = 1_000
 MAX_MODEL_NAME: Final = 256
 MAX_TOKENS_BOUND: Final = 100_000_000
 
@@ -24,6 +25,8 @@ def load_object(body: bytes) -> Object:
         raise AppError(Kind.INVALID, "INVALID_JSON", f"The request body is not valid JSON: {error}") from None
     if not isinstance(source, dict):
         raise AppError(Kind.INVALID, "INVALID_JSON", "The request body must be a JSON object")
+    if len(source) > MAX_FIELDS:
+        raise AppError(Kind.INVALID, "INVALID_REQUEST", f"The request body must have at most {MAX_FIELDS} fields")
     return source
 
 

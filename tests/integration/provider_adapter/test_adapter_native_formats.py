@@ -153,6 +153,20 @@ both = pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 
 
 @both
+async def test_request_that_nests_too_deeply_is_invalid(provider: Provider, stream: bool) -> None:
+    deep = b'{"type":"object","properties":{"a":' * 240 + b"{}" + b"}}" * 240
+    tools = b'[{"type":"function","function":{"name":"f","parameters":' + deep + b"}}]"
+    body = b'{"model":"m","messages":[{"role":"user","content":"hi"}],"tools":' + tools + b"}"
+    outcome = await provider.adapter.run(
+        body=body, stream=stream, provider_slug=provider.slug, provider_model_id=provider.model, limits=limits()
+    )
+
+    assert outcome.error is not None
+    assert outcome.error.metadata.get("class") == "invalid_request", outcome.error
+    assert outcome.error.metadata["retryable_elsewhere"] == "false"
+
+
+@both
 async def test_simulated_replies_can_be_told_in_every_format(provider: Provider, stream: bool) -> None:
     said = await provider.ask("[[sim words=one]]", stream=stream)
 

@@ -259,6 +259,13 @@ def test_deeply_nested_objects_are_taken_or_400(field: str, depth: int) -> None:
     assert (error is None) is (depth <= 250)
 
 
+def test_request_of_more_fields_than_anybody_has_is_400() -> None:
+    many = {f"unknown_{number}": number for number in range(1000)}
+    assert "at most 1000 fields" in refusal(chat_body(**many)).message
+    many = {f"unknown_{number}": number for number in range(990)}
+    assert refusal_or_none(chat_body(**many)) is None
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=12),
