@@ -117,7 +117,7 @@ class Attempts:
 
     async def _open(self, upstream: Upstream, prepared: Prepared, wait: "_Wait") -> Call:
         wait.until_first_event()
-        url = upstream.base_url + prepared.path
+        url = upstream.url(prepared.path)
         with wait.deadline:
             headers = await _headers(upstream, prepared, url)
             call = await self._calls.post(url, headers, prepared.body, wait.limits.connect_s)

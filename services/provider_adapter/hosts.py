@@ -9,6 +9,7 @@ the default. Names are the customary environment variables.
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.resources import files
 from types import MappingProxyType
 from typing import NamedTuple
@@ -54,13 +55,17 @@ class Host(NamedTuple):
         return self if door is None else self._replace(base_url=door, doors={})
 
     def filled(self, values: Mapping[str, str]) -> "Host":
-        """The host with complete addresses.
+        """The host with complete addresses; a door that lacks something is left out.
 
         Raises:
-            UnfilledSlotError: a slot has no usable value.
+            UnfilledSlotError: a slot of the base URL has no usable value.
         """
-        doors = {protocol: self._filled(url, values) for protocol, url in self.doors.items()}
-        return self._replace(base_url=self._filled(self.base_url, values), doors=doors)
+        base_url = self._filled(self.base_url, values)
+        doors: dict[str, str] = {}
+        for protocol, url in self.doors.items():
+            with suppress(UnfilledSlotError):
+                doors[protocol] = self._filled(url, values)
+        return self._replace(base_url=base_url, doors=doors)
 
     def _filled(self, url: str, values: Mapping[str, str]) -> str:
         url = fill_slots(url, values)

@@ -18,6 +18,7 @@ from multidict import CIMultiDict
 from services.provider_adapter.credentials.port import Authorizer
 from services.provider_adapter.credentials.table import AuthorizerFactory
 from services.provider_adapter.hosts import Host
+from services.provider_adapter.protocols.azure.protocol import dialect_at
 from services.provider_adapter.protocols.failures import Failure, FailureClass, ProviderFailedError
 from services.provider_adapter.protocols.port import CHAT, NO_MEDIA, MediaNeeds, WireProtocol, media_needs_of
 from services.provider_adapter.protocols.table import Protocols
@@ -26,6 +27,7 @@ UPSTREAM_SLUG = "upstream"
 _SIMULATOR_CREDENTIAL = "sk-no-secret-for-the-simulator"
 _SIMULATOR_FINGERPRINT = "switchyard-simulator"
 _OPENAI = "openai"
+_AZURE = "azure"
 _MOST_FOUND = 4096
 # The version in the path that a format's clients write; the simulator has the same.
 _VERTEX = "v1/projects/simulator/locations/global"
@@ -58,6 +60,13 @@ class Upstream:
     authorizer: Authorizer | None = field(default=None, repr=False)
     media: MediaNeeds = NO_MEDIA
     fingerprint: str = ""
+
+    def url(self, path: str) -> str:
+        """The address of a request; a query that belongs to the host stays at its end."""
+        address, mark, query = self.base_url.partition("?")
+        if not mark:
+            return address + path
+        return f"{address}{path}{'&' if '?' in path else '?'}{query}"
 
 
 class _Door(NamedTuple):
@@ -181,6 +190,8 @@ class Registry:
             # What an authorizer proves anew for each request is no header.
             headers.update(protocol.headers("" if authorizer is not None else credential))
         dialect = host.dialect if host is not None else ""
+        if protocol_name == _AZURE:
+            dialect = dialect_at(base_url)
         return Upstream(
             door.slug, protocol, base_url, headers, credential, dialect, authorizer, media_needs_of(protocol)
         )

@@ -3,12 +3,15 @@
 Owns the fields and their bounds. Does not read the customary variables of hosts.json (`OPENAI_API_KEY`, …): access.py does.
 """
 
+import re
+
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from libs.settings import ServiceSettings, ServingSettings, TelemetrySettings
 from services.provider_adapter.media.settings import MediaSettings
 
+_API_VERSION = re.compile(r"api-version=[A-Za-z0-9._-]{1,64}")
 _PREFIX = "SWITCHYARD_PROVIDER_ADAPTER_"
 
 
@@ -56,6 +59,9 @@ class Settings(ServiceSettings):
 
 
 def _checked(url: str) -> str:
-    if not url.startswith(("http://", "https://")) or "@" in url or "?" in url or "#" in url:
-        raise ValueError("must be an http or https URL without user, query and fragment")
-    return url.rstrip("/")
+    address, mark, query = url.partition("?")
+    if not address.startswith(("http://", "https://")) or "@" in url or "#" in url:
+        raise ValueError("must be an http or https URL without user and fragment")
+    if mark and not _API_VERSION.fullmatch(query):
+        raise ValueError("must be a URL without a query, but for an `api-version`")
+    return address.rstrip("/") + mark + query

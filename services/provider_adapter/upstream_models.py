@@ -40,7 +40,7 @@ class UpstreamModels:
         call: Call | None = None
         try:
             with deadline:
-                call = await self._calls.get(f"{self._upstream.base_url}/models", self._upstream.headers, _LIMIT_S)
+                call = await self._calls.get(self._upstream.url("/models"), self._upstream.headers, _LIMIT_S)
                 if call.status >= 500:
                     raise _unreachable()
                 return _model_ids(await _read(call)) if call.status == 200 else None

@@ -37,6 +37,7 @@ ROWS = [
     Row("openai-responses", "openai/gpt-5.2", "perplexity-agent"),
     Row("vertex", "google/gemini-2.5-flash", "google-vertex"),
     Row("vertex-anthropic", "anthropic/claude-sonnet-4.6", "google-vertex-anthropic"),
+    Row("azure", "openai/gpt-5-mini", "azure", thinks=False),
     Row("bedrock", "anthropic/claude-sonnet-4.6", "amazon-bedrock"),
 ]
 PIXEL = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from services.provider_adapter.credentials.aws import aws_authorizer
+from services.provider_adapter.credentials.azure import azure_authorizer
 from services.provider_adapter.credentials.google import google_authorizer
 from services.provider_adapter.credentials.port import Authorizer
 
@@ -13,6 +14,7 @@ AuthorizerFactory = Callable[[str, str], Authorizer | None]
 def authorizers() -> Mapping[str, AuthorizerFactory]:
     """By the format's name, or the one that a host has for it in hosts.json."""
     return {
+        "azure": azure_authorizer,
         "bedrock": aws_authorizer,
         "google": google_authorizer,
         "vertex": google_authorizer,

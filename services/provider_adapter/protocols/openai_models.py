@@ -42,10 +42,7 @@ class Traits(NamedTuple):
             return asked
         if not self.efforts:
             return None
-        if asked not in _ORDER or asked in self.efforts:
-            return asked
-        wanted = _ORDER.index(asked)
-        return min(self.efforts, key=lambda level: (abs(_ORDER.index(level) - wanted), -_ORDER.index(level)))
+        return nearest_effort(asked, self.efforts)
 
     def thinks_at(self, effort: str | None) -> bool:
         """Whether it thinks at an effort, or without one: then it refuses sampling parameters."""
@@ -56,6 +53,14 @@ class Traits(NamedTuple):
 
 _UNKNOWN = Traits()
 _PLAIN = Traits(is_known=True)
+
+
+def nearest_effort(asked: str, levels: tuple[str, ...]) -> str:
+    """The level that comes closest to what was asked for, the stronger of two; a word that nobody knows stays."""
+    if asked not in _ORDER or asked in levels:
+        return asked
+    wanted = _ORDER.index(asked)
+    return min(levels, key=lambda level: (abs(_ORDER.index(level) - wanted), -_ORDER.index(level)))
 
 
 def traits_of(model: str) -> Traits:

@@ -89,6 +89,7 @@ class Prepared(NamedTuple):
     hide_reasoning: bool = False
     answer_tool: str = ""
     headers: Mapping[str, str] = _NO_HEADERS
+    dialect: str = ""
     asked: Any = None
 
 

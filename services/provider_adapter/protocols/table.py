@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from services.provider_adapter.protocols.anthropic_messages.protocol import AnthropicMessages
+from services.provider_adapter.protocols.azure.protocol import AzureChat, AzureEmbeddings
 from services.provider_adapter.protocols.bedrock_converse.protocol import BedrockConverse
 from services.provider_adapter.protocols.bedrock_invoke.embeddings import BedrockEmbeddings
 from services.provider_adapter.protocols.bedrock_invoke.rerank import BedrockRerank
@@ -33,6 +34,8 @@ def protocols() -> Protocols:
         ("openai-embeddings", EMBEDDINGS): OpenAiEmbeddings(),
         ("openai-embeddings", RERANK): OpenAiRerank(),
         ("openai-responses", CHAT): OpenAiResponses(),
+        ("azure", CHAT): AzureChat(),
+        ("azure", EMBEDDINGS): AzureEmbeddings(),
         ("anthropic", CHAT): AnthropicMessages(),
         ("gemini", CHAT): Gemini(),
         ("gemini", EMBEDDINGS): GeminiEmbeddings(),

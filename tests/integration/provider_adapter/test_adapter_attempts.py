@@ -155,8 +155,8 @@ async def test_a_connection_whose_end_of_framing_comes_late_is_used_again(
         (whole(b'{"choices": [', kind="application/json"), {"class": "upstream", "status": "200"}, Kind.UPSTREAM),
         (
             whole({"error": {"message": "filtered", "code": "content_filter"}}),
-            {"class": "upstream", "status": "200", "provider_message": "filtered"},
-            Kind.UPSTREAM,
+            {"class": "content_policy", "status": "200", "provider_message": "filtered"},
+            Kind.FORBIDDEN,
         ),
         (
             whole(b"", "302 Found", "Location: http://127.0.0.1:1/"),

@@ -134,3 +134,16 @@ def test_what_is_no_slot_stays(url: str) -> None:
 def test_the_error_names_the_first_name_of_the_slot() -> None:
     with pytest.raises(UnfilledSlotError, match="FIRST"):
         fill_slots("https://{FIRST|SECOND}.test", {})
+
+
+def test_a_door_whose_address_is_not_complete_is_left_out_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host("https://a.test/v1", "A_KEY", doors={"anthropic": "https://{MISSING}.test", "gemini": "https://g.test"})
+    monkeypatch.setattr(access_module, "load_hosts", lambda: {"a": host})
+
+    assert access({"A_KEY": "k"}).hosts["a"].doors == {"gemini": "https://g.test"}
+
+
+def test_a_variable_that_holds_a_whole_address_gives_its_host() -> None:
+    assert fill_slots("https://{A}/x", {"A": "https://adb-1.net/"}) == "https://adb-1.net/x"
+    with pytest.raises(UnfilledSlotError):
+        fill_slots("https://{A}/x", {"A": "https://evil.test/path"})

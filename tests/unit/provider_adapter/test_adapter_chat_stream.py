@@ -341,7 +341,7 @@ def test_content_as_a_list_of_parts_becomes_text_and_reasoning() -> None:
         (b"event: error\ndata: boom\n\n", "boom"),
         (b'data: {"object":"error","message":"boom"}\n\n', "boom"),
         (event(choice({"content": ""}, "error", error={"message": "boom", "code": 502})), "boom"),
-        (b'data: {"choices":[],"base_resp":{"status_code":1002,"status_msg":"boom"}}\n\n', "boom"),
+        (b'data: {"choices":[],"base_resp":{"status_code":1000,"status_msg":"boom"}}\n\n', "boom"),
         (b"data: {oops\n\n", "invalid JSON"),
         (b"data: <html>\n\n", "invalid JSON"),
         (b'data: {"choices":[{"delta":{"content":"\xff"}}]}\n\n', "invalid JSON"),

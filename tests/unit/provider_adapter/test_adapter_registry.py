@@ -1,12 +1,15 @@
 import pytest
 
 from services.provider_adapter.access import customary_credentials
+from services.provider_adapter.credentials.table import authorizers
 from services.provider_adapter.hosts import Host, load_hosts, with_base_urls
 from services.provider_adapter.protocols.failures import FailureClass, ProviderFailedError
 from services.provider_adapter.protocols.openai_chat.dialects import DIALECTS
 from services.provider_adapter.protocols.openai_embeddings.dialects import DIALECTS as EMBEDDINGS_DIALECTS
+from services.provider_adapter.protocols.openai_responses.request import DIALECTS as RESPONSES_DIALECTS
 from services.provider_adapter.protocols.table import protocols
 from services.provider_adapter.registry import Registry
+from services.router.main import read_catalogue
 
 HOSTS = {"acme": Host("https://acme.test/v1/", "ACME_KEY", dialect="groq"), "other": Host("https://other.test", "O")}
 
@@ -113,7 +116,7 @@ def test_every_host_of_the_repository_is_usable() -> None:
         assert host.credential_name
         operations = {operation for name, operation in protocols() if name == host.protocol}
         assert operations >= ({"embeddings", "rerank"} if host.protocol == "openai-embeddings" else {"chat"})
-        assert not host.dialect or host.dialect in DIALECTS or host.dialect in EMBEDDINGS_DIALECTS
+        assert host.dialect in {"", *DIALECTS, *EMBEDDINGS_DIALECTS, *RESPONSES_DIALECTS}
 
 
 def test_base_urls_move_hosts_and_add_new_ones() -> None:
@@ -141,3 +144,66 @@ def test_a_format_that_wants_a_proof_for_each_request_gets_one_made_of_its_hosts
     assert proof.made_of == ("k1", "https://acme.test")
     assert registry.find("plain").authorizer is None
     assert Registry(protocols(), hosts, {"acme": ""}, authorizers=made).find("acme").authorizer is None
+
+
+@pytest.mark.parametrize(
+    ("base_url", "path", "expected"),
+    [
+        ("https://a.test/v1", "/chat/completions", "https://a.test/v1/chat/completions"),
+        ("https://a.test/m?api-version=1", "/chat/completions", "https://a.test/m/chat/completions?api-version=1"),
+        ("https://a.test/m?api-version=1", "/x?alt=sse", "https://a.test/m/x?alt=sse&api-version=1"),
+    ],
+)
+def test_a_query_of_the_host_stays_at_the_end_of_the_address(base_url: str, path: str, expected: str) -> None:
+    assert Registry(protocols(), {"a": Host(base_url, "A")}, {"a": "k"}).find("a").url(path) == expected
+
+
+@pytest.mark.parametrize(
+    ("credential", "expected"),
+    [("a-key", {"api-key": "a-key"}), ("eyJhbGci.eyJhdWQi.c2ln", {"Authorization": "Bearer eyJhbGci.eyJhdWQi.c2ln"})],
+)
+@pytest.mark.parametrize("protocol", ["", "openai", "openai-responses", "anthropic"])
+async def test_azure_is_told_who_calls_in_one_header_at_every_door(
+    protocol: str, credential: str, expected: dict[str, str]
+) -> None:
+    host = load_hosts()["azure"].filled({"AZURE_RESOURCE_NAME": "mine"})
+    found = Registry(protocols(), {"azure": host}, {"azure": credential}, authorizers=authorizers()).find(
+        "azure", protocol=protocol
+    )
+
+    assert found.authorizer is not None
+    proof = await found.authorizer.headers("POST", found.url("/x"), b"")
+    sent = {**found.headers, **proof}
+    assert {name: sent[name] for name in ("api-key", "Authorization", "x-api-key") if name in sent} == expected
+    assert ".azure.com/" in found.base_url
+    assert ("anthropic-version" in sent) == (protocol == "anthropic")
+
+
+def test_every_row_of_the_catalogue_in_a_format_of_ours_has_a_door() -> None:
+    hosts, formats = load_hosts(), {name for name, _ in protocols()}
+    catalogue = read_catalogue()
+    lacking = {
+        (one.provider.slug, one.protocol)
+        for model in catalogue.models.values()
+        for one in model.endpoints
+        if one.protocol in formats
+        and (host := hosts.get(one.provider.slug)) is not None
+        and one.protocol not in {host.protocol, *host.doors}
+    }
+    different = {
+        s: h.protocol for s, h in hosts.items() if (p := catalogue.providers.get(s)) and p.protocol != h.protocol
+    }
+
+    assert lacking == set()
+    assert different == {}
+
+
+def test_every_provider_whose_format_we_have_is_called_by_setting_its_credential() -> None:
+    hosts, formats = load_hosts(), {name for name, _ in protocols()}
+    wanted = {
+        one.slug
+        for one in read_catalogue().providers.values()
+        if one.kind in {"lab", "cloud", "inference"} and one.protocol in formats
+    }
+
+    assert wanted <= hosts.keys()

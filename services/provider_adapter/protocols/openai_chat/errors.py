@@ -6,6 +6,7 @@ not make text safe: failures.py does. Invariant: whatever the bytes are, the res
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import orjson
@@ -21,19 +22,26 @@ _CONTEXT = re.compile(
     re.IGNORECASE,
 )
 _CONTENT = re.compile(
-    r"content[_ ]?(?:filter|policy|management)|content_policy_violation|responsibleaipolicy|datainspectionfailed"
+    r"content[_ ]?(?:filter|policy|management)|content_policy_violation|responsibleaipolicy|data_?inspection_?failed"
     r"|moderation|safety (?:system|policy|filter)|flagged|sensitive[_ ]content",
     re.IGNORECASE,
 )
+# Azure's words for what its filter did.
+_FILTERED = re.compile(r"response was filtered|content management policy|responsibleai", re.IGNORECASE)
 _KEY = re.compile(
     r"(?:incorrect|invalid|missing|no|bad) (?:auth\w*|api[_ -]?key)|api[_ -]?key not valid", re.IGNORECASE
 )
 _CREDIT = re.compile(
-    r"insufficient[_ ](?:quota|balance|credits?|funds)|exceeded_current_quota|billing_hard_limit", re.IGNORECASE
+    r"insufficient[_ ](?:quota|balance|credits?|funds)|exceeded_current_quota|billing_hard_limit|\barrearage\b",
+    re.IGNORECASE,
 )
 _MODEL = re.compile(
     r"model_not_found|deploymentnotfound|model identifier is invalid|model `?[^ ]+`? does not exist", re.IGNORECASE
 )
+# The model wrote a call, or JSON, that its own host could not read: another try may go well.
+_MISWRITTEN = re.compile(r"tool_use_failed|json_validate_failed|output_parse_failed", re.IGNORECASE)
+_RATE = re.compile(r"rate[_ ]?limit|too[_ ]many[_ ]requests|throttl|tokens per minute", re.IGNORECASE)
+_FULL = re.compile(r"overloaded|capacity|server_busy|service_unavailable", re.IGNORECASE)
 # Complaints about a limit or a parameter that another host of the same model may not have.
 _LIMIT = re.compile(
     r"max(?:imum)?[_ ](?:completion[_ ]|output[_ ]|new[_ ])?tokens|maximum (?:number|allowed|size|value|of|is)"
@@ -49,6 +57,7 @@ _BY_STATUS: Mapping[int, FailureClass] = {
     407: FailureClass.UPSTREAM,
     408: FailureClass.TIMEOUT,
     409: FailureClass.UPSTREAM,
+    412: FailureClass.REQUEST_TOO_LARGE,
     413: FailureClass.REQUEST_TOO_LARGE,
     421: FailureClass.UPSTREAM,
     424: FailureClass.UPSTREAM,
@@ -63,6 +72,26 @@ _BY_STATUS: Mapping[int, FailureClass] = {
 }
 
 
+# Numbers that hosts put into their bodies (wire facts §7): MiniMax's and Zhipu's.
+_BY_NUMBER: Mapping[str, FailureClass] = {
+    "1002": FailureClass.RATE_LIMITED,
+    "1004": FailureClass.AUTHENTICATION,
+    "1008": FailureClass.INSUFFICIENT_CREDITS,
+    "1026": FailureClass.CONTENT_POLICY,
+    "1027": FailureClass.CONTENT_POLICY,
+    "1039": FailureClass.CONTEXT_LENGTH_EXCEEDED,
+    "1113": FailureClass.INSUFFICIENT_CREDITS,
+    "1211": FailureClass.NOT_FOUND,
+    "1261": FailureClass.CONTEXT_LENGTH_EXCEEDED,
+    "1301": FailureClass.CONTENT_POLICY,
+    "1302": FailureClass.RATE_LIMITED,
+    "1303": FailureClass.RATE_LIMITED,
+    "1305": FailureClass.OVERLOADED,
+}
+# Of an error inside a success, a status of these is believed; that the request was wrong is not, for it was accepted.
+_BELIEVED = frozenset({401, 402, 403, 408, 429, 498, 503, 504, 524, 529})
+
+
 class Complaint(NamedTuple):
     """A provider's own words."""
 
@@ -75,7 +104,7 @@ def failure_of(status: int, headers: Mapping[str, str], body: bytes, now_s: floa
     """The failure that an answer stands for; a status of success means a body that is no reply."""
     complaint = complaint_in_body(body)
     if 200 <= status < 400:
-        return broken(status, complaint)
+        return broken_within(complaint, status)
     failure_class = _class_of(status, complaint)
     return Failure(
         failure_class,
@@ -90,6 +119,27 @@ def failure_of(status: int, headers: Mapping[str, str], body: bytes, now_s: floa
 def broken(status: int, complaint: Complaint) -> Failure:
     """An answer that began as a success: its error is the provider's failure, whatever it says of itself."""
     return Failure(FailureClass.UPSTREAM, status, complaint.message, complaint.code or complaint.kind)
+
+
+def broken_within(complaint: Complaint, status: int = 200) -> Failure:
+    """An error inside an answer that began as a success, by its own code or words where they are plain."""
+    words = f"{complaint.code} {complaint.kind}"
+    said = f"{words} {complaint.message}"
+    number = int(complaint.code) if re.fullmatch("[1-5][0-9]{2}", complaint.code) else 0
+    failure_class = _BY_STATUS[number] if number in _BELIEVED else _BY_NUMBER.get(complaint.code)
+    if failure_class is None and (_CONTENT.search(words) or _FILTERED.search(complaint.message)):
+        failure_class = FailureClass.CONTENT_POLICY
+    for pattern, meant in (
+        (_CONTEXT, FailureClass.CONTEXT_LENGTH_EXCEEDED),
+        (_CREDIT, FailureClass.INSUFFICIENT_CREDITS),
+    ):
+        if failure_class is None and pattern.search(said):
+            failure_class = meant
+    for pattern, meant in ((_RATE, FailureClass.RATE_LIMITED), (_FULL, FailureClass.OVERLOADED)):
+        if failure_class is None and pattern.search(words):
+            failure_class = meant
+    failure = broken(status, complaint)
+    return failure if failure_class is None else replace(failure, failure_class=failure_class)
 
 
 def complaint_in_body(body: bytes) -> Complaint:
@@ -125,7 +175,7 @@ def _words(value: Mapping[str, Any]) -> Complaint:
         message = value.get("detail") or value.get("error_msg") or value.get("status_msg") or value.get("msg")
     return Complaint(
         _text(message),
-        _text(value.get("code") or value.get("status_code")),
+        _text(value.get("code") or value.get("status_code") or value.get("error_code")),
         _text(value.get("type") or value.get("error_type")),
     )
 
@@ -146,7 +196,8 @@ def _text(value: Any) -> str:
 # In this order: the first pattern that fits the code and the words of an answer with such a status decides.
 _BY_WORDS: tuple[tuple[frozenset[int], re.Pattern[str], FailureClass], ...] = (
     (frozenset({400, 404, 413, 422}), _CONTEXT, FailureClass.CONTEXT_LENGTH_EXCEEDED),
-    (frozenset({402, 403, 429}), _CREDIT, FailureClass.INSUFFICIENT_CREDITS),
+    (frozenset({400, 402, 403, 429}), _CREDIT, FailureClass.INSUFFICIENT_CREDITS),
+    (frozenset({400, 422}), _MISWRITTEN, FailureClass.UPSTREAM),
     (frozenset({400, 403, 422}), _CONTENT, FailureClass.CONTENT_POLICY),
     (frozenset({400}), _KEY, FailureClass.AUTHENTICATION),
     (frozenset({400, 404, 422}), _MODEL, FailureClass.NOT_FOUND),
@@ -158,6 +209,10 @@ def _class_of(status: int, complaint: Complaint) -> FailureClass:
     for statuses, pattern, failure_class in _BY_WORDS:
         if status in statuses and pattern.search(words):
             return failure_class
+    if status == 429 and re.search("engine_overloaded", words):
+        return FailureClass.OVERLOADED
+    if status in {400, 429} and complaint.code in _BY_NUMBER:
+        return _BY_NUMBER[complaint.code]
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     return FailureClass.INVALID_REQUEST if 400 <= status < 500 else FailureClass.UPSTREAM

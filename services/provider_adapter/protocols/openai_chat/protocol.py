@@ -14,7 +14,7 @@ class OpenAiChat:
     """See `WireProtocol`."""
 
     def headers(self, credential: str) -> Mapping[str, str]:
-        return {"Authorization": f"Bearer {credential}"}
+        return {"Authorization": f"Bearer {credential}"} if credential else {}
 
     def prepare(self, attempt: Attempt, dialect: str) -> Prepared:
         return prepare(attempt, dialect)

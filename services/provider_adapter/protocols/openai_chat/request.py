@@ -10,7 +10,17 @@ from typing import Any
 import orjson
 
 from libs.errors import AppError, Kind
-from services.provider_adapter.protocols.openai_chat.dialects import DIALECTS, PLAIN, Dialect, History, Reasoning
+from services.provider_adapter.protocols.openai_chat.dialects import DIALECTS, PLAIN, Dialect
+from services.provider_adapter.protocols.openai_chat.messages import suit_messages
+from services.provider_adapter.protocols.openai_chat.reasoning import (
+    LIMIT_NAMES,
+    drop_what_thinkers_refuse,
+    set_reasoning,
+    suit_dashscope,
+    suit_groq,
+    suit_xai,
+)
+from services.provider_adapter.protocols.openai_models import Traits, traits_of
 from services.provider_adapter.protocols.port import Attempt, Prepared
 
 PATH = "/chat/completions"
@@ -34,11 +44,9 @@ GATEWAY_FIELDS = (
     "max_tool_calls",
     "image_config",
 )
-_LIMIT_NAMES = ("max_tokens", "max_completion_tokens")
 _REASONING_NAMES = ("reasoning", "reasoning_effort", "include_reasoning")
-_MESSAGE_ONLY_OURS = ("reasoning_details", "reasoning", "reasoning_content", "annotations", "images", "model")
-# Shares of the output limit that efforts stand for (reference behaviour-facts §13), as upper bounds.
-_EFFORT_BY_SHARE = ((0.15, "minimal"), (0.35, "low"), (0.65, "medium"), (0.875, "high"))
+# Hosts of OpenAI's own models: what these refuse is known.
+_OPENAIS = frozenset({"openai", "azure"})
 
 
 def prepare(attempt: Attempt, dialect_name: str) -> Prepared:
@@ -57,9 +65,11 @@ def prepare(attempt: Attempt, dialect_name: str) -> Prepared:
     # A null is as if absent to us, but an error to some hosts.
     body = {name: value for name, value in body.items() if value is not None}
     hide_reasoning = _hides_reasoning(body)
+    model = attempt.provider_model_id
+    traits = traits_of(model)
     _drop_unsupported(body, attempt.unsupported_parameters)
-    _set_limit(body, attempt.max_tokens, dialect)
-    _set_reasoning(body, dialect)
+    _set_limit(body, attempt.max_tokens, _limit_name(dialect_name, dialect, traits))
+    set_reasoning(body, model, dialect, traits)
     for name in GATEWAY_FIELDS:
         body.pop(name, None)
     if not dialect.cache_hints:
@@ -67,13 +77,41 @@ def prepare(attempt: Attempt, dialect_name: str) -> Prepared:
     if attempt.user_hash:
         body["user"] = attempt.user_hash
     _set_stream(body, attempt.stream, dialect)
+    _set_tier(body, attempt.service_tier if dialect_name in _OPENAIS else "", dialect)
     _apply_dialect(body, dialect)
-    _clean_messages(body.get("messages"), dialect)
-    body["model"] = attempt.provider_model_id
+    _suit(body, model, dialect_name, traits, hidden=hide_reasoning)
+    takes_system = dialect_name not in _OPENAIS or traits.takes_system
+    if "messages" in body:
+        body["messages"] = suit_messages(body["messages"], dialect, takes_system=takes_system)
+    body["model"] = model
+    if dialect.known is not None:
+        body = {name: value for name, value in body.items() if name in dialect.known}
     try:
-        return Prepared(PATH, orjson.dumps(body), hide_reasoning)
+        return Prepared(PATH, orjson.dumps(body), hide_reasoning, dialect=dialect_name)
     except orjson.JSONEncodeError as error:
         raise AppError(Kind.INVALID, "INVALID_BODY", "The request body nests too deeply.") from error
+
+
+def _limit_name(dialect_name: str, dialect: Dialect, traits: Traits) -> str | None:
+    """Azure keeps models of others, too, which know the old name alone."""
+    if dialect_name == "azure" and traits.reasons:
+        return "max_completion_tokens"
+    return dialect.limit_name
+
+
+def _suit(body: dict[str, Any], model: str, dialect_name: str, traits: Traits, *, hidden: bool) -> None:
+    """What hosts take of some of their models alone."""
+    match dialect_name:
+        case "openai" | "azure":
+            drop_what_thinkers_refuse(body, traits)
+        case "groq":
+            suit_groq(body, model, hidden=hidden)
+            if body.get("n") != 1:
+                body.pop("n", None)
+        case "xai":
+            suit_xai(body, model)
+        case "dashscope":
+            suit_dashscope(body, model)
 
 
 def _hides_reasoning(body: Mapping[str, Any]) -> bool:
@@ -88,9 +126,9 @@ def _drop_unsupported(body: dict[str, Any], names: tuple[str, ...]) -> None:
         if name in _REASONING_NAMES:
             for reasoning_name in _REASONING_NAMES:
                 body.pop(reasoning_name, None)
-        elif name in _LIMIT_NAMES:
+        elif name in LIMIT_NAMES:
             # The limit itself is a promise to the caller: only its name can be unsupported.
-            other = _LIMIT_NAMES[1 - _LIMIT_NAMES.index(name)]
+            other = LIMIT_NAMES[1 - LIMIT_NAMES.index(name)]
             value = body.pop(name, None)
             if value is not None and other not in names:
                 body.setdefault(other, value)
@@ -98,54 +136,15 @@ def _drop_unsupported(body: dict[str, Any], names: tuple[str, ...]) -> None:
             body.pop(name, None)
 
 
-def _set_limit(body: dict[str, Any], override: int | None, dialect: Dialect) -> None:
-    used = next((name for name in reversed(_LIMIT_NAMES) if name in body), None)
+def _set_limit(body: dict[str, Any], override: int | None, name: str | None) -> None:
+    used = next((name for name in reversed(LIMIT_NAMES) if name in body), None)
     value = override if override is not None else body.get(used or "")
     if value is None:
         return
     # Hosts refuse to be given both names.
-    for name in _LIMIT_NAMES:
-        body.pop(name, None)
-    body[dialect.limit_name or used or "max_tokens"] = value
-
-
-def _set_reasoning(body: dict[str, Any], dialect: Dialect) -> None:
-    if dialect.reasoning is Reasoning.OBJECT:
-        return
-    reasoning = body.pop("reasoning", None)
-    effort = body.get("reasoning_effort")
-    if effort is None and isinstance(reasoning, dict):
-        effort = _effort(reasoning, body)
-    if effort is None:
-        return
-    if dialect.reasoning is Reasoning.EFFORT:
-        body["reasoning_effort"] = effort
-        return
-    wanted = effort != "none"
-    if dialect.reasoning is Reasoning.THINKING:
-        body.pop("reasoning_effort", None)
-        body.setdefault("thinking", {"type": "enabled" if wanted else "disabled"})
-    else:
-        body.pop("reasoning_effort", None)
-        body.setdefault("enable_thinking", wanted)
-        if wanted and isinstance(reasoning, dict) and isinstance(reasoning.get("max_tokens"), int):
-            body.setdefault("thinking_budget", reasoning["max_tokens"])
-
-
-def _effort(reasoning: Mapping[str, Any], body: Mapping[str, Any]) -> str | None:
-    effort = reasoning.get("effort")
-    if isinstance(effort, str):
-        return effort
-    enabled = reasoning.get("enabled")
-    if enabled is False:
-        return "none"
-    budget = reasoning.get("max_tokens")
-    if isinstance(budget, int) and not isinstance(budget, bool):
-        limit = next((body[name] for name in _LIMIT_NAMES if isinstance(body.get(name), int)), 0)
-        if limit <= 0:
-            return "medium"
-        return next((name for share, name in _EFFORT_BY_SHARE if budget < share * limit), "xhigh")
-    return "medium" if enabled is True else None
+    for other in LIMIT_NAMES:
+        body.pop(other, None)
+    body[name or used or "max_tokens"] = value
 
 
 def _set_stream(body: dict[str, Any], stream: bool, dialect: Dialect) -> None:
@@ -156,6 +155,19 @@ def _set_stream(body: dict[str, Any], stream: bool, dialect: Dialect) -> None:
         body["stream_options"] = {**kept, "include_usage": True}
 
 
+def _set_tier(body: dict[str, Any], endpoints_own: str, dialect: Dialect) -> None:
+    tier = endpoints_own or body.get("service_tier")
+    if not isinstance(tier, str):
+        return
+    tier = "priority" if tier == "fast" else tier
+    if dialect.tiers is None:
+        body["service_tier"] = tier
+    elif tier in dialect.tiers:
+        body["service_tier"] = dialect.tiers[tier]
+    else:
+        body.pop("service_tier", None)
+
+
 def _apply_dialect(body: dict[str, Any], dialect: Dialect) -> None:
     for name in dialect.dropped:
         body.pop(name, None)
@@ -164,33 +176,29 @@ def _apply_dialect(body: dict[str, Any], dialect: Dialect) -> None:
             body[new_name] = body.pop(name)
     if body.get("tool_choice") == "required":
         body["tool_choice"] = dialect.required_tool_choice
-    if body.get("service_tier") == "fast":
-        body["service_tier"] = "priority"
+    if not body.get("tools"):
+        # Both are refused without tools.
+        body.pop("parallel_tool_calls", None)
+        if "tools" in body or body.get("tool_choice") in {"none", "auto"}:
+            body.pop("tool_choice", None)
+            body.pop("tools", None)
+    most, temperature = dialect.most_temperature, body.get("temperature")
+    if most is not None and isinstance(temperature, int | float) and temperature > most:
+        body["temperature"] = most
+    if not dialect.has_schemas:
+        _set_plain_json(body)
+    body.update(dialect.always)
 
 
-def _clean_messages(messages: Any, dialect: Dialect) -> None:
-    """Takes out of messages what only we understand: strict hosts answer 400 to it."""
-    if not isinstance(messages, list):
+def _set_plain_json(body: dict[str, Any]) -> None:
+    """A schema becomes words of the system's: such hosts know plain JSON alone, and want to be told in words, too."""
+    wanted = body.get("response_format")
+    if not isinstance(wanted, dict) or wanted.get("type") != "json_schema":
         return
-    for message in messages:
-        if not isinstance(message, dict):
-            continue
-        if message.get("role") == "assistant" and dialect.history is not History.KEPT:
-            _clean_history(message, dialect.history)
-        content = message.get("content")
-        if isinstance(content, list) and not dialect.cache_hints:
-            for part in content:
-                if isinstance(part, dict):
-                    part.pop("cache_control", None)
-
-
-def _clean_history(message: dict[str, Any], history: History) -> None:
-    text = message.get("reasoning") or message.get("reasoning_content")
-    for name in _MESSAGE_ONLY_OURS:
-        message.pop(name, None)
-    if not isinstance(text, str):
-        return
-    if history is History.AS_REASONING:
-        message["reasoning"] = text
-    elif history is History.AS_REASONING_CONTENT and message.get("tool_calls"):
-        message["reasoning_content"] = text
+    described = wanted.get("json_schema")
+    schema = described.get("schema") if isinstance(described, dict) else None
+    body["response_format"] = {"type": "json_object"}
+    messages = body.get("messages")
+    if isinstance(schema, dict) and isinstance(messages, list):
+        words = f"Answer with JSON that fits this JSON schema: {orjson.dumps(schema).decode()}"
+        body["messages"] = [{"role": "system", "content": words}, *messages]

@@ -11,7 +11,11 @@ from typing import Any
 import orjson
 
 from services.provider_adapter.protocols.failures import Failure, FailureClass, ProviderFailedError
-from services.provider_adapter.protocols.openai_chat.errors import broken, complaint_of
+from services.provider_adapter.protocols.openai_chat.calls import whole_calls
+from services.provider_adapter.protocols.openai_chat.citations import annotations_of, names_sources
+from services.provider_adapter.protocols.openai_chat.dialects import DIALECTS, PLAIN
+from services.provider_adapter.protocols.openai_chat.errors import broken, broken_within, complaint_of
+from services.provider_adapter.protocols.openai_chat.think_tags import split_whole
 from services.provider_adapter.protocols.openai_chat.usage import usage_of
 from services.provider_adapter.protocols.port import Attempt, Prepared, ReplyFacts
 
@@ -49,17 +53,22 @@ _CONTENT_FIELDS = (
 _REASONING_FIELDS = ("reasoning", "reasoning_content", "reasoning_details")
 
 
-def finish_of(native: Any, *, called: bool) -> tuple[str, str]:
+def finish_of(told: Any, *, called: bool, native: Any = None) -> tuple[str, str]:
     """The normalised and the native finish reason; both empty when there is none.
 
     A word that nobody has listed counts as `stop`. A reply that holds calls and says it stopped reports `tool_calls`.
+
+    Args:
+        told: the host's finish reason.
+        called: the reply holds calls.
+        native: that of whoever served, where the host is a gateway that says so.
     """
-    if not isinstance(native, str) or not native:
+    if not isinstance(told, str) or not told:
         return "", ""
-    normal = _FINISH_REASONS.get(native) or _FINISH_REASONS.get(native.lower(), "stop")
+    normal = _FINISH_REASONS.get(told) or _FINISH_REASONS.get(told.lower(), "stop")
     if called and normal == "stop":
         normal = "tool_calls"
-    return normal, native[:64]
+    return normal, (native if isinstance(native, str) and native else told)[:64]
 
 
 def whole(attempt: Attempt, prepared: Prepared, body: bytes) -> tuple[bytes, ReplyFacts]:
@@ -81,6 +90,9 @@ def whole(attempt: Attempt, prepared: Prepared, body: bytes) -> tuple[bytes, Rep
     facts = ReplyFacts()
     facts.usage = usage_of(reply.get("usage"))
     note_identity(facts, reply)
+    splits = splits_thoughts(attempt, prepared)
+    for choice in choices:
+        _suit_choice(choice, reply, prepared, splits=splits)
     converted = [_choice(choice, position, facts, prepared) for position, choice in enumerate(choices)]
     result: dict[str, Any] = {
         "id": attempt.generation_id,
@@ -96,6 +108,29 @@ def whole(attempt: Attempt, prepared: Prepared, body: bytes) -> tuple[bytes, Rep
     return dumps_reply(result), facts
 
 
+def splits_thoughts(attempt: Attempt, prepared: Prepared) -> bool:
+    """Whether the model is known to leave its thoughts in the content."""
+    pattern = DIALECTS.get(prepared.dialect, PLAIN).think_tags
+    return pattern is not None and pattern.search(attempt.provider_model_id) is not None
+
+
+def _suit_choice(choice: Any, reply: Mapping[str, Any], prepared: Prepared, *, splits: bool) -> None:
+    """Brings a choice of a host with habits of its own to the common shape."""
+    message = choice.get("message") if isinstance(choice, dict) else None
+    if not isinstance(message, dict):
+        return
+    if splits and isinstance(message.get("content"), str):
+        thought, message["content"] = split_whole(message["content"])
+        if thought and not message.get("reasoning"):
+            message["reasoning"] = thought
+    if not message.get("annotations") and names_sources(reply):
+        annotations = annotations_of(reply)
+        if annotations:
+            message["annotations"] = annotations
+    if not choice.get("finish_reason") and DIALECTS.get(prepared.dialect, PLAIN).ends_unsaid:
+        choice["finish_reason"] = "tool_calls" if message.get("tool_calls") else "stop"
+
+
 def dumps_reply(value: Any) -> bytes:
     try:
         return orjson.dumps(value)
@@ -109,18 +144,18 @@ def failure_in(reply: Any) -> Failure | None:
     if type(reply) is not dict:
         return Failure(FailureClass.UPSTREAM, 200, "The reply is not a JSON object.")
     if reply.get("error"):
-        return broken(200, complaint_of(reply))
+        return broken_within(complaint_of(reply))
     if "choices" in reply:
         return _failure_of_minimax(reply) if "base_resp" in reply else None
     if reply.get("object") == "error" or reply.get("type") == "error" or "errors" in reply:
-        return broken(200, complaint_of(reply))
+        return broken_within(complaint_of(reply))
     return _failure_of_minimax(reply) if "base_resp" in reply else None
 
 
 def _failure_of_minimax(reply: Mapping[str, Any]) -> Failure | None:
     base = reply["base_resp"]
     if isinstance(base, dict) and base.get("status_code"):
-        return broken(200, complaint_of(base))
+        return broken_within(complaint_of(base))
     return None
 
 
@@ -139,13 +174,17 @@ def _choice(choice: Any, position: int, facts: ReplyFacts, prepared: Prepared) -
     if not isinstance(choice, dict) or not isinstance(choice.get("message"), dict):
         raise ProviderFailedError(Failure(FailureClass.UPSTREAM, 200, "A choice holds no message."))
     if choice.get("error"):
-        raise ProviderFailedError(broken(200, complaint_of(choice)))
+        raise ProviderFailedError(broken_within(complaint_of(choice)))
     message = choice["message"]
     normalise(message)
+    if "tool_calls" in message:
+        message["tool_calls"] = whole_calls(message["tool_calls"])
     facts.has_content = has_content(message) or facts.has_content
     if facts.usage is None:
         facts.usage = usage_of(choice.get("usage"))
-    finish, native = finish_of(choice.get("finish_reason"), called=bool(message.get("tool_calls")))
+    finish, native = finish_of(
+        choice.get("finish_reason"), called=bool(message.get("tool_calls")), native=choice.get("native_finish_reason")
+    )
     if position == 0:
         facts.finish_reason, facts.native_finish_reason = finish, native
     if prepared.hide_reasoning:
@@ -178,7 +217,9 @@ def hide_reasoning(delta: dict[str, Any]) -> None:
 
 
 def normalise(delta: dict[str, Any]) -> None:
-    """Brings a delta or message, in place, to the fields that clients know; unknown fields stay."""
+    """Brings a delta or message, in place, to the fields that clients know; unknown fields stay, nulls do not."""
+    for name in [name for name, value in delta.items() if value is None and name != "content"]:
+        del delta[name]
     content = delta.get("content")
     if isinstance(content, list):
         _flatten(delta, content)

@@ -12,7 +12,15 @@ from typing import Any
 import orjson
 
 from services.provider_adapter.protocols.failures import Failure, FailureClass, ProviderFailedError
-from services.provider_adapter.protocols.openai_chat.errors import broken, complaint_in_body, complaint_of
+from services.provider_adapter.protocols.openai_chat.calls import CallSlots
+from services.provider_adapter.protocols.openai_chat.citations import annotations_of, names_sources
+from services.provider_adapter.protocols.openai_chat.dialects import DIALECTS, PLAIN
+from services.provider_adapter.protocols.openai_chat.errors import (
+    broken,
+    broken_within,
+    complaint_in_body,
+    complaint_of,
+)
 from services.provider_adapter.protocols.openai_chat.response import (
     dumps_reply,
     failure_in,
@@ -21,13 +29,16 @@ from services.provider_adapter.protocols.openai_chat.response import (
     hide_reasoning,
     normalise,
     note_identity,
+    splits_thoughts,
 )
+from services.provider_adapter.protocols.openai_chat.think_tags import ThinkTags
 from services.provider_adapter.protocols.openai_chat.usage import usage_of
 from services.provider_adapter.protocols.port import Attempt, Prepared, ReplyFacts
 from services.provider_adapter.protocols.sse import Event, EventSplitter, EventTooLargeError
 
 _PLAIN_START = b'[{"index":0,"delta":{"content":'
 _PLAIN_END = b'},"finish_reason":null,"native_finish_reason":null,"logprobs":null}]'
+_SAID_ALREADY = frozenset({"content", "role"})
 _MOST_CHOICES = 128
 # Room for a role and a finish of every choice.
 _MOST_HELD = 2 * _MOST_CHOICES
@@ -36,25 +47,28 @@ _MOST_HELD = 2 * _MOST_CHOICES
 class _Choice:
     """What has been seen of one choice."""
 
-    __slots__ = ("called", "finished", "has_role")
+    __slots__ = ("calls", "finished", "has_role", "tags")
 
-    def __init__(self) -> None:
+    def __init__(self, tags: ThinkTags | None) -> None:
         self.has_role = False
-        self.called = False
+        self.calls = CallSlots()
         self.finished = False
+        self.tags = tags
 
 
 class ChatStreamDecoder:
     """See `StreamDecoder`."""
 
     __slots__ = (
+        "_annotations",
         "_choices",
-        "_done",
+        "_ends_unsaid",
         "_held",
         "_hide_reasoning",
         "_identity",
         "_plain",
         "_prefix",
+        "_splits",
         "_splitter",
         "_suffix",
         "begun",
@@ -81,6 +95,9 @@ class ChatStreamDecoder:
         self._held: list[bytes] = []
         self._plain = False
         self._hide_reasoning = prepared.hide_reasoning
+        self._ends_unsaid = DIALECTS.get(prepared.dialect, PLAIN).ends_unsaid
+        self._splits = splits_thoughts(attempt, prepared)
+        self._annotations: list[dict[str, Any]] = []
         self.facts = ReplyFacts()
         self.begun = False
         self.ended = False
@@ -97,6 +114,8 @@ class ChatStreamDecoder:
         given = b"" if self.ended else self._take_rest()
         if self.failure is not None:
             return given
+        if self._ends_unsaid and self.begun:
+            given += self._end_unsaid()
         if not self.ended and not any(choice.finished for choice in self._choices.values()):
             self.failure = Failure(FailureClass.UPSTREAM, 200, "The provider cut the stream.")
             return given
@@ -104,6 +123,17 @@ class ChatStreamDecoder:
         given += b"".join(self._held)
         self._held.clear()
         return given
+
+    def _end_unsaid(self) -> bytes:
+        """Finishes for a host that does not say them."""
+        ends = [
+            self._convert_choice({"index": i, "finish_reason": "stop"})
+            for i, c in self._choices.items()
+            if not c.finished
+        ]
+        if 0 in self._choices:
+            self.facts.native_finish_reason = self.facts.native_finish_reason or ""
+        return b"".join([b"".join((self._prefix, dumps_reply([end]), self._suffix)) for end in ends if end is not None])
 
     def _take_rest(self) -> bytes:
         """The last event may lack its blank line; one that cannot be read was cut in the middle and never came."""
@@ -149,7 +179,7 @@ class ChatStreamDecoder:
             chunk = orjson.loads(data)
         except orjson.JSONDecodeError:
             return self._end_or_fail(name, data)
-        failure = broken(200, complaint_of(chunk)) if name == b"error" else failure_in(chunk)
+        failure = broken_within(complaint_of(chunk)) if name == b"error" else failure_in(chunk)
         if failure is not None:
             raise ProviderFailedError(failure)
         identity = (chunk.get("system_fingerprint"), chunk.get("service_tier"))
@@ -157,6 +187,8 @@ class ChatStreamDecoder:
             self._note_identity(identity, chunk)
         if chunk.get("usage") is not None or "x_groq" in chunk:
             self._note_usage(chunk)
+        if names_sources(chunk):
+            self._annotations = annotations_of(chunk) or self._annotations
         choices = chunk.get("choices")
         if type(choices) is not list or not choices:
             return b""
@@ -191,8 +223,11 @@ class ChatStreamDecoder:
     def _note_usage(self, chunk: dict[str, Any]) -> None:
         """Hosts repeat and refine their counts: the last well-formed ones hold, nothing is summed."""
         usage = usage_of(chunk.get("usage"))
-        if usage is None and isinstance(chunk.get("x_groq"), dict):
-            usage = usage_of(chunk["x_groq"].get("usage"))
+        groqs = chunk.get("x_groq")
+        if isinstance(groqs, dict):
+            if groqs.get("error"):
+                raise ProviderFailedError(broken_within(complaint_of(groqs)))
+            usage = usage or usage_of(groqs.get("usage"))
         self.facts.usage = usage or self.facts.usage
 
     def _convert_choice(self, choice: Any) -> dict[str, Any] | None:
@@ -204,7 +239,7 @@ class ChatStreamDecoder:
         if type(choice) is not dict:
             raise ProviderFailedError(Failure(FailureClass.UPSTREAM, 200, "A chunk's choice is no object."))
         if choice.get("error"):
-            raise ProviderFailedError(broken(200, complaint_of(choice)))
+            raise ProviderFailedError(broken_within(complaint_of(choice)))
         index = choice.get("index")
         index = index if type(index) is int else 0
         state = self._choices.get(index) or self._add_choice(index)
@@ -212,8 +247,9 @@ class ChatStreamDecoder:
             self.facts.usage = usage_of(choice["usage"]) or self.facts.usage
         delta = choice.get("delta")
         delta = delta if type(delta) is dict else {}
-        produced, visible = self._note_content(delta, state)
-        finish, native = finish_of(choice.get("finish_reason"), called=state.called)
+        told = choice.get("finish_reason")
+        produced, visible = self._note_content(delta, state, ends=bool(told) and not state.finished, index=index)
+        finish, native = finish_of(told, called=len(state.calls) > 0, native=choice.get("native_finish_reason"))
         if (state.finished and not visible) or (produced and not visible and not finish):
             # Some hosts repeat the finish, or an empty delta, next to the usage. Hidden reasoning leaves nothing.
             return None
@@ -225,7 +261,7 @@ class ChatStreamDecoder:
         if not state.has_role:
             state.has_role = True
             delta = {"role": "assistant", **delta}
-        self._plain = self.begun and 0 in self._choices and not self._hide_reasoning
+        self._plain = self.begun and 0 in self._choices and not (self._hide_reasoning or self._splits)
         return {
             "index": index,
             "delta": delta,
@@ -237,18 +273,27 @@ class ChatStreamDecoder:
     def _add_choice(self, index: int) -> _Choice:
         if len(self._choices) >= _MOST_CHOICES:
             raise ProviderFailedError(Failure(FailureClass.UPSTREAM, 200, "The provider sent too many choices."))
-        added = self._choices[index] = _Choice()
+        added = self._choices[index] = _Choice(ThinkTags() if self._splits else None)
         return added
 
-    def _note_content(self, delta: dict[str, Any], state: _Choice) -> tuple[bool, bool]:
+    def _note_content(self, delta: dict[str, Any], state: _Choice, *, ends: bool, index: int) -> tuple[bool, bool]:
         """Brings the delta into shape; tells whether it holds content, and whether any of it may be shown."""
         normalise(delta)
+        if state.tags is not None:
+            _split_thoughts(delta, state.tags, ends=ends)
+        calls = delta.pop("tool_calls", None)
+        if calls or ends:
+            fragments = state.calls.take(calls) if calls else []
+            # A call that has no arguments at the end has none at all, and yet they are an object.
+            fragments += state.calls.close() if ends else []
+            if fragments:
+                delta["tool_calls"] = fragments
+        if ends and index == 0 and self._annotations and not delta.get("annotations"):
+            delta["annotations"] = self._annotations
         produced = visible = has_content(delta)
         if self._hide_reasoning:
             hide_reasoning(delta)
             visible = has_content(delta)
-        if delta.get("tool_calls"):
-            state.called = True
         self.facts.has_content = self.facts.has_content or produced
         self.begun = self.begun or visible
         return produced, visible
@@ -269,7 +314,25 @@ def _plain_text(choice: Any) -> str | None:
     if type(choice) is not dict or choice.get("finish_reason") or choice.get("index") or choice.get("logprobs"):
         return None
     delta = choice.get("delta")
-    if type(delta) is not dict or len(delta) != 1 or "usage" in choice or "error" in choice:
+    if type(delta) is not dict or "usage" in choice or "error" in choice:
         return None
     text = delta.get("content")
-    return text if type(text) is str and text else None
+    if type(text) is not str or not text:
+        return None
+    if len(delta) > 1:
+        for name, value in delta.items():
+            if value is not None and name not in _SAID_ALREADY:
+                return None
+    return text
+
+
+def _split_thoughts(delta: dict[str, Any], tags: ThinkTags, *, ends: bool) -> None:
+    thought, content = tags.feed(str(delta.pop("content", None) or ""))
+    if ends:
+        last_thought, last_content = tags.finish()
+        thought, content = thought + last_thought, content + last_content
+    if content:
+        delta["content"] = content
+    if thought and not delta.get("reasoning"):
+        delta["reasoning"] = thought
+        normalise(delta)

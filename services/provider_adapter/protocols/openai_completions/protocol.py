@@ -27,7 +27,7 @@ class OpenAiCompletions:
     """See `WireProtocol`."""
 
     def headers(self, credential: str) -> Mapping[str, str]:
-        return {"Authorization": f"Bearer {credential}"}
+        return {"Authorization": f"Bearer {credential}"} if credential else {}
 
     def prepare(self, attempt: Attempt, dialect: str) -> Prepared:
         rules = DIALECTS.get(dialect, PLAIN)

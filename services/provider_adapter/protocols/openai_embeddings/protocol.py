@@ -28,7 +28,7 @@ class OpenAiEmbeddings(WholeOnly):
     """See `WireProtocol`."""
 
     def headers(self, credential: str) -> Mapping[str, str]:
-        return {"Authorization": f"Bearer {credential}"}
+        return {"Authorization": f"Bearer {credential}"} if credential else {}
 
     def prepare(self, attempt: Attempt, dialect: str) -> Prepared:
         asked = read_embeddings(attempt)

@@ -5,7 +5,7 @@ Owns parameters: what is set, moved and left out by rule. Does not own items (it
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from services.provider_adapter.protocols.chat_body import (
@@ -35,16 +35,24 @@ class Dialect:
     Attributes:
         instructs: whether instructions stand apart from the items.
         stores: whether the host knows `store` and `include`.
+        doors: beginnings of the path for some models; the empty name is every other's.
     """
 
     instructs: bool = True
     stores: bool = True
+    doors: Mapping[str, str] = field(default_factory=dict)
+
+    def path(self, model: str) -> str:
+        start = next((door for name, door in self.doors.items() if model.startswith(name)), "")
+        return start + PATH
 
 
 _PLAIN = Dialect()
 DIALECTS: Mapping[str, Dialect] = {
     "xai": Dialect(instructs=False),
     "perplexity": Dialect(stores=False),
+    # Bedrock's own door for OpenAI's formats has two addresses.
+    "bedrock": Dialect(doors={"openai.gpt-5": "/openai/v1", "": "/v1"}),
 }
 
 
@@ -81,7 +89,7 @@ def prepare(attempt: Attempt, dialect_name: str) -> Prepared:
         if include:
             body["include"] = include
     body["stream"] = attempt.stream
-    return Prepared(PATH, write_body(body), chat.hide_reasoning)
+    return Prepared(dialect.path(attempt.provider_model_id), write_body(body), chat.hide_reasoning)
 
 
 def _words(fields: Mapping[str, Any], dialect: Dialect, traits: Traits) -> dict[str, Any]:

@@ -119,6 +119,9 @@ class ChatServer:
     def _authorize(self, request: web.Request) -> None:
         if not self._limits.require_bearer:
             return
+        if request.headers.get("api-key", "").strip():
+            # Azure's way to say the same.
+            return
         scheme, _, key = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not key.strip():
             raise RefusedError(

@@ -1,0 +1,1 @@
+"""Azure OpenAI: OpenAI's chat at an operator's own resource, under the names of their deployments."""
