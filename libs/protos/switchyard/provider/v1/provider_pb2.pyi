@@ -83,7 +83,9 @@ class GenerateRequest(_message.Message):
     user_hash: _builtins.str
     """Hash of the caller's `user`, sent in its stead."""
     operation: _builtins.str
-    """What is asked: chat (also when empty), completions, embeddings or rerank. `body` is in the dialect of that route."""
+    """What is asked: chat (also when empty), completions, embeddings or rerank. `body` is in the dialect of that route.
+    So is the reply, but for completions: theirs is in the dialect of chat.
+    """
     protocol: _builtins.str
     """The wire format, where it is not the provider's usual one."""
     credential_id: _builtins.str
