@@ -10,7 +10,7 @@ from tests.bench.stages import Findings, Options, carry_out
 from tests.bench.targets import choose_cores
 from tests.testkit.shapes import CHECKOUT
 
-_TARGETS = ("direct", "proxy", "router", "standalone", "distributed")
+_TARGETS = ("direct", "proxy", "chunks", "router", "standalone", "distributed")
 
 
 def main() -> int:

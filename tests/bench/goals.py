@@ -6,6 +6,7 @@ Owns which measurement answers which goal. Invariant: a goal without a measureme
 from dataclasses import dataclass
 from typing import Final
 
+from tests.bench.adapter_chunks import MUST_US, OPENAI_SHAPED
 from tests.bench.cases import PACED_1, PLAIN_1, PLAIN_32, STREAM_1, STREAM_32, Case, Measurement
 from tests.bench.stages import Findings
 
@@ -76,6 +77,7 @@ def goals(findings: Findings) -> list[Goal]:
         Goal("memory of standalone at rest, PostgreSQL apart", "MiB", 250, 150, memory.rss / _MIB if memory else None),
     ]  # fmt: skip
     found += _of_router(findings)
+    found += _of_adapter(findings)
     return found + [_growth(findings, kind) for kind in findings.soak]
 
 
@@ -90,6 +92,14 @@ def _of_router(findings: Findings) -> list[Goal]:
         Goal("loading the catalogue", "s", 1.0, None, alone.load_s if alone else None),
         Goal("memory of the router after load", "MiB", 200, None, process.rss / _MIB if process else None),
         Goal("GET /models, all of them, p50", "ms", 5.0, None, read_s * 1e3 if read_s is not None else None),
+    ]  # fmt: skip
+
+
+def _of_adapter(findings: Findings) -> list[Goal]:
+    """The dearer kind of chunk counts."""
+    return [
+        Goal(f"provider_adapter's CPU per streamed chunk, {name}", "µs", MUST_US[name in OPENAI_SHAPED], None, max(costs.values()))
+        for name, costs in findings.chunks_us.items()
     ]  # fmt: skip
 
 

@@ -14,24 +14,12 @@ from tests.bench.cases import Measurement
 from tests.bench.goals import added_ms, goals
 from tests.bench.stages import Findings, Options
 from tests.bench.targets import STORES, Cores
+from tests.bench.text_table import table
 
 _MIB: Final = 1024 * 1024
 _FEW: Final = 100
 _FULL: Final = 0.95
 _NOISE_CORES: Final = 0.1
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Plain text, first column to the left, the others to the right."""
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-    lines = []
-    for row in (head, ["-" * width for width in widths], *rows):
-        first, *others = (
-            cell.ljust(width) if not column else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        lines.append("  ".join([first, *others]).rstrip())
-    return "\n".join(lines)
 
 
 def text(findings: Findings, options: Options, cores: Cores) -> str:

@@ -65,6 +65,7 @@ class Findings:
         idle_cores: CPU that parts burn with nothing to do, in cores.
         restart_s: standalone, second start to first answered request.
         router: of the router alone.
+        chunks_us: CPU of provider_adapter per streamed chunk, by format and what the chunks hold.
         models_read_s: median of reading the whole list of models from standalone.
         notes: what went wrong or was left out.
     """
@@ -75,6 +76,7 @@ class Findings:
     idle_cores: dict[str, dict[str, float]] = field(default_factory=dict)
     restart_s: float | None = None
     router: RouterFigures | None = None
+    chunks_us: dict[str, dict[str, float]] = field(default_factory=dict)
     models_read_s: float | None = None
     soak: dict[str, list[SoakPoint]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -116,6 +118,15 @@ class Run:
                 return
             self._cases("distributed", [self._direct, shape], self.options.cases)
             self._soak(shape)
+
+    def chunks(self) -> None:
+        """provider_adapter's decoders alone."""
+        _tell("provider_adapter: streamed chunks in every format")
+        made = subprocess.run(
+            [sys.executable, "-m", "tests.bench.adapter_chunks", "--json"],
+            cwd=CHECKOUT, capture_output=True, check=True, timeout=300,
+        )  # fmt: skip
+        self.findings.chunks_us = orjson.loads(made.stdout)
 
     def router(self) -> None:
         """The router alone, on a core of its own."""
@@ -250,7 +261,8 @@ def carry_out(options: Options, cores: Cores, *, on_stage: Callable[[Findings], 
     with module("upstream") as (pid, port):
         run = Run(options, cores, pid, port)
         is_first_wanted = any(options.wants(name) for name in ("proxy", "standalone")) or options.only == ("direct",)
-        stages = [run.router] if options.wants("router") else []
+        stages = [run.chunks] if options.wants("chunks") else []
+        stages += [run.router] if options.wants("router") else []
         stages += [run.standalone] if is_first_wanted else []
         stages += [run.distributed] if options.wants("distributed") else []
         stages += [run.tracing] if options.tracing else []
