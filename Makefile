@@ -7,7 +7,7 @@ KILLS ?= 100
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help up up-distributed test check fmt proto kafka audit bench chaos
+.PHONY: provider help up up-distributed test check fmt proto kafka audit bench chaos
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -43,6 +43,9 @@ fmt: $(INSTALLED) ## format and mend what can be mended
 
 proto: $(INSTALLED) ## regenerate libs/protos from proto/
 	$(BIN)/python proto/generate.py
+
+provider: $(INSTALLED) ## make the folder of a new wire format and its failing conformance tests (NAME=acme_chat)
+	@$(BIN)/python -m tests.testkit.provider_scaffold "$(NAME)"
 
 audit: $(INSTALLED) ## recompute every balance from its entries and compare (SWITCHYARD_DATA_DIR or DSN)
 	@$(BIN)/python -m services.audit

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import orjson
 
 from libs.logs import facts
-from services.provider_adapter.hosts import Host, UnfilledSlotError, load_hosts, with_base_urls
+from services.provider_adapter.hosts import Host, UnfilledSlotError, load_hosts, with_base_urls, with_protocols
+from services.provider_adapter.overlay import with_overlay
 from services.provider_adapter.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -31,11 +32,21 @@ class Access(NamedTuple):
 
 
 def find_access(settings: Settings, environ: Mapping[str, str]) -> Access:
-    """What settings and customary variables give; the settings go before, and a credential's own words before both."""
-    hosts = with_base_urls(load_hosts(), settings.base_urls)
+    """What overlays, settings and customary variables give.
+
+    Settings go before overlays and the environment, a credential's own words before all.
+
+    Raises:
+        OverlayError: an overlay is wrong.
+    """
+    hosts: dict[str, Host] = load_hosts()
+    unasked: frozenset[str] = frozenset()
+    if settings.overlay_dir is not None:
+        hosts, unasked = with_overlay(hosts, settings.overlay_dir)
+    hosts = with_protocols(with_base_urls(hosts, settings.base_urls), settings.protocols)
     own = {slug: secret.get_secret_value() for slug, secret in settings.credentials.items()}
     # A host that only the operator knows may want no credential.
-    without = dict.fromkeys(settings.base_urls, "")
+    without = dict.fromkeys([*unasked, *settings.base_urls], "")
     credentials: dict[str, str] = {}
     for slug, credential in {**without, **customary_credentials(hosts, environ), **own}.items():
         host = hosts.get(slug)

@@ -100,6 +100,15 @@ def with_base_urls(hosts: Mapping[str, Host], base_urls: Mapping[str, str]) -> d
     return moved
 
 
+def with_protocols(hosts: Mapping[str, Host], formats: Mapping[str, str]) -> dict[str, Host]:
+    """The hosts, some of them with another usual format; what is said of unknown ones is of no use."""
+    changed = dict(hosts)
+    for slug, protocol in formats.items():
+        if slug in changed:
+            changed[slug] = changed[slug]._replace(protocol=protocol)
+    return changed
+
+
 def fill_slots(url: str, values: Mapping[str, str]) -> str:
     """The address without slots.
 

@@ -5,6 +5,7 @@ Owns who gets what. Decides nothing.
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 
 from opentelemetry.trace import Tracer
 from switchyard.provider.v1.provider_pb2_grpc import add_ProviderAdapterServiceServicer_to_server
@@ -18,6 +19,7 @@ from services.provider_adapter.access import Access, find_access
 from services.provider_adapter.attempts import Attempts
 from services.provider_adapter.credentials.table import authorizers
 from services.provider_adapter.http_calls import HttpCalls, open_http_calls
+from services.provider_adapter.keeper import RegistryKeeper
 from services.provider_adapter.media.fetcher import MediaFetcher, open_media_fetcher
 from services.provider_adapter.protocols.table import protocols
 from services.provider_adapter.registry import Registry
@@ -41,6 +43,14 @@ def build_registry(settings: Settings, access: Access) -> Registry:
     )
 
 
+def build_keeper(settings: Settings, environ: Mapping[str, str], registry: Registry) -> RegistryKeeper | None:
+    """Whoever looks at the overlays, if there is a folder of them."""
+    if settings.overlay_dir is None:
+        return None
+    find = partial(find_access, settings, environ)
+    return RegistryKeeper(settings.overlay_dir, registry, find, settings.overlay_interval_s)
+
+
 def build(
     registry: Registry,
     calls: HttpCalls,
@@ -48,10 +58,15 @@ def build(
     clock: Clock,
     media: MediaFetcher | None = None,
     tracer: Tracer | None = None,
+    keeper: RegistryKeeper | None = None,
 ) -> Service:
     """The service on top of open resources."""
     servicer = ProviderAdapterServicer(registry, Attempts(calls, clock, media), UpstreamModels(registry, calls), tracer)
-    return Service(NAME, add_servicers=lambda table: add_ProviderAdapterServiceServicer_to_server(servicer, table))
+    return Service(
+        NAME,
+        add_servicers=lambda table: add_ProviderAdapterServiceServicer_to_server(servicer, table),
+        background={} if keeper is None else {"overlay": keeper.run},
+    )
 
 
 async def run(settings: Settings, environ: Mapping[str, str]) -> None:
@@ -64,5 +79,6 @@ async def run(settings: Settings, environ: Mapping[str, str]) -> None:
         calls = await stack.enter_async_context(open_http_calls(settings.max_connections))
         media = await stack.enter_async_context(open_media_fetcher(settings.media))
         registry = build_registry(settings, find_access(settings, environ))
-        service = build(registry, calls, clock=SystemClock(), media=media, tracer=tracer)
+        keeper = build_keeper(settings, environ, registry)
+        service = build(registry, calls, clock=SystemClock(), media=media, tracer=tracer, keeper=keeper)
         await run_service(service, settings.serving, metrics=metrics, tracer=tracer, stop=stop)

@@ -114,6 +114,12 @@ class Registry:
         """The operator's own server, if there is one."""
         return self.find(UPSTREAM_SLUG) if self._upstream_base_url else None
 
+    def adopt(self, hosts: Mapping[str, Host], credentials: Mapping[str, str]) -> None:
+        """Who is called how from now on; attempts on their way go on as they began."""
+        self._hosts = hosts
+        self._credentials = credentials
+        self._found = {}
+
     def find(self, provider_slug: str, operation: str = CHAT, protocol: str = "") -> Upstream:
         """The upstream of a provider.
 

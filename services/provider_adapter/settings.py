@@ -3,15 +3,15 @@
 Owns the fields and their bounds. Does not read the customary variables of hosts.json (`OPENAI_API_KEY`, …): access.py does.
 """
 
-import re
+from pathlib import Path
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from libs.settings import ServiceSettings, ServingSettings, TelemetrySettings
+from services.provider_adapter.addresses import checked_base_url
 from services.provider_adapter.media.settings import MediaSettings
 
-_API_VERSION = re.compile(r"api-version=[A-Za-z0-9._-]{1,64}")
 _PREFIX = "SWITCHYARD_PROVIDER_ADAPTER_"
 
 
@@ -37,6 +37,15 @@ class Settings(ServiceSettings):
     base_urls: dict[str, str] = Field(
         default_factory=dict, description="JSON object, provider slug to base URL, for proxies and private hosts"
     )
+    protocols: dict[str, str] = Field(
+        default_factory=dict, description="JSON object, provider slug to the wire format of its host"
+    )
+    overlay_dir: Path | None = Field(
+        default=None,
+        validation_alias=AliasChoices(f"{_PREFIX}OVERLAY_DIR", "SWITCHYARD_ROUTER_OVERLAY_DIR"),
+        description="folder of JSON files that say where providers are; customarily the router's",
+    )
+    overlay_interval_s: float = Field(default=2.0, gt=0, le=3600, description="seconds between looks at that folder")
     slots: dict[str, str] = Field(
         default_factory=dict, description="JSON object, values for addresses in hosts.json by name, as AWS_REGION"
     )
@@ -50,18 +59,9 @@ class Settings(ServiceSettings):
     @field_validator("simulator_base_url", "upstream_base_url")
     @classmethod
     def _http_url(cls, value: str | None) -> str | None:
-        return None if value is None else _checked(value)
+        return None if value is None else checked_base_url(value)
 
     @field_validator("base_urls")
     @classmethod
     def _http_urls(cls, value: dict[str, str]) -> dict[str, str]:
-        return {slug: _checked(url) for slug, url in value.items()}
-
-
-def _checked(url: str) -> str:
-    address, mark, query = url.partition("?")
-    if not address.startswith(("http://", "https://")) or "@" in url or "#" in url:
-        raise ValueError("must be an http or https URL without user and fragment")
-    if mark and not _API_VERSION.fullmatch(query):
-        raise ValueError("must be a URL without a query, but for an `api-version`")
-    return address.rstrip("/") + mark + query
+        return {slug: checked_base_url(url) for slug, url in value.items()}

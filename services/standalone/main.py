@@ -115,6 +115,7 @@ async def _run_on(data_dir: Path, settings: LaunchSettings, stop: asyncio.Event)
         table = MethodTable(tracer=tracer)
         channel = InProcessChannel(table)
         adapter_settings = load(AdapterSettings, {"simulator_base_url": simulator})
+        registry = provider_adapter.build_registry(adapter_settings, access)
         media = await stack.enter_async_context(open_media_fetcher(adapter_settings.media))
         delivery = load(DeliverySettings)
         webhook = await stack.enter_async_context(broadcast.open_webhook(delivery.webhook))
@@ -129,11 +130,12 @@ async def _run_on(data_dir: Path, settings: LaunchSettings, stop: asyncio.Event)
                 metrics=metrics,
             ),
             provider_adapter.build(
-                provider_adapter.build_registry(adapter_settings, access),
+                registry,
                 calls,
                 clock=clock,
                 media=media,
                 tracer=tracer,
+                keeper=provider_adapter.build_keeper(adapter_settings, os.environ, registry),
             ),
             billing_ledger.build(
                 pool,

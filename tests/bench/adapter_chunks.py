@@ -14,7 +14,7 @@ from typing import Final
 import orjson
 
 from services.provider_adapter.protocols.azure.protocol import AzureChat
-from services.provider_adapter.protocols.port import Prepared
+from services.provider_adapter.protocols.port import Prepared, WireProtocol
 from tests.bench.text_table import table
 from tests.testkit.provider_conformance import attempt
 from tests.testkit.provider_wires import (
@@ -41,7 +41,7 @@ _BLANK: Final = re.compile(rb"(?:\r\n\r\n|\n\n)")
 
 
 class AzureWire(OpenAiChatWire):
-    protocol = AzureChat()
+    protocol: WireProtocol = AzureChat()
 
 
 WIRES: Final[Mapping[str, Callable[[], Wire]]] = {

@@ -61,6 +61,7 @@ class Provider:
             by name alone.
         protocol: the wire format that its endpoints speak unless they say otherwise.
         doors: further formats that it can be called in.
+        is_addressed: the operator's overlay says where it is, so that it can be called.
         parent: names of the provider it is a part of; whoever names that one means this one too.
         trains_on_free: trains on what it serves for nothing.
     """
@@ -77,6 +78,7 @@ class Provider:
     headquarters: str = ""
     trains_on_free: bool = False
     doors: tuple[str, ...] = ()
+    is_addressed: bool = False
     privacy_policy_url: str | None = None
     terms_of_service_url: str | None = None
     status_page_url: str | None = None

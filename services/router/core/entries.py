@@ -72,6 +72,7 @@ def read_provider(fields: Fields, known: Mapping[str, Provider]) -> Provider:
         headquarters=headquarters,
         trains_on_free=fields.answer("trains_on_prompts_free_tier") is True,
         doors=fields.texts("doors", PROTOCOLS),
+        is_addressed=read_address(fields),
         privacy_policy_url=_url(fields, "privacy_policy_url"),
         terms_of_service_url=_url(fields, "terms_of_service_url"),
         status_page_url=_url(fields, "status_page_url"),
@@ -80,6 +81,13 @@ def read_provider(fields: Fields, known: Mapping[str, Provider]) -> Provider:
     fields.count("retention_days", 0)
     fields.end()
     return provider
+
+
+def read_address(fields: Fields) -> bool:
+    """Whether the entry says where the provider is; what exactly is provider_adapter's to read and to judge."""
+    for name in ("dialect", "credential_name"):
+        fields.optional_text(name)
+    return _url(fields, "base_url") is not None
 
 
 def _url(fields: Fields, name: str) -> str | None:

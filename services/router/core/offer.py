@@ -45,15 +45,19 @@ def offer_providers(catalogue: Catalogue, slugs: Collection[str]) -> Catalogue:
     """The catalogue with the endpoints of these providers alone; other models stay known.
 
     Those of other providers wait for accounts that bring a credential of their own. Left out is what nobody here can call:
-    wire formats that are not spoken, and those that a provider's host has no door for.
+    wire formats that are not spoken, and those that a provider's host has no door for. A provider that the operator's
+    overlay gives an address is among these, whenever it came.
     """
+
+    def is_ours(one: Endpoint) -> bool:
+        return one.provider.slug in slugs or one.provider.is_addressed
 
     def of_these(model: Model) -> Model:
         callable_ones = [one for one in model.endpoints if _is_spoken(one)]
         return replace(
             model,
-            endpoints=tuple(one for one in callable_ones if one.provider.slug in slugs),
-            elsewhere=tuple(one for one in callable_ones if one.provider.slug not in slugs),
+            endpoints=tuple(one for one in callable_ones if is_ours(one)),
+            elsewhere=tuple(one for one in callable_ones if not is_ours(one)),
         )
 
     return catalogue.with_models(map(of_these, catalogue.models.values()))

@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from services.router.core.billable import accepted
-from services.router.core.catalogue import Catalogue, Endpoint, Model
-from services.router.core.entries import Context, read_endpoint, read_model, read_price
+from services.router.core.catalogue import Catalogue, Endpoint, Model, Provider
+from services.router.core.entries import Context, read_address, read_endpoint, read_model, read_price
 from services.router.core.fields import Fields
 from services.router.core.loading import ModelNames, ProviderNames, parse_file, version_of
+from services.router.core.vocabulary import PROTOCOLS
 
 _SELECTORS = ("endpoint", "model", "provider")
+_ADDRESS = ("base_url", "protocol", "dialect", "credential_name")
 
 
 def apply_overlays(catalogue: Catalogue, files: Mapping[str, bytes]) -> Catalogue:
@@ -123,18 +125,53 @@ class _Overlaid:
         self._set(replace(model, endpoints=(*others, *mine)))
 
     def _disable(self, fields: Fields, selector: str) -> None:
+        if selector == "provider" and any(fields.has(name) for name in _ADDRESS):
+            self._move(fields)
+            return
         if fields.answer("disable") is not True:
             raise fields.error("disable", f"must be true: a {selector} can only be disabled")
         if selector == "model":
             self._set(replace(self._model(fields, "model"), endpoints=()))
             return
-        slug = fields.text("provider")
-        if slug not in self.providers.by_slug:
-            raise fields.error("provider", f"is not a known provider: {slug!r}")
+        slug = self._provider(fields).slug
         for model in list(self.names.models.values()):
             left = tuple(one for one in model.endpoints if one.provider.slug != slug)
             if len(left) < len(model.endpoints):
                 self._set(replace(model, endpoints=left))
+
+    def _move(self, fields: Fields) -> None:
+        """A provider that is called elsewhere, in another format, or with another credential."""
+        provider = self._provider(fields)
+        protocol = fields.choice("protocol", PROTOCOLS, provider.protocol)
+        is_moved = read_address(fields)
+
+        def moved(one: Provider) -> Provider:
+            # Elsewhere there are no other doors.
+            doors = () if is_moved else one.doors
+            return replace(one, protocol=protocol, doors=doors, is_addressed=is_moved or one.is_addressed)
+
+        self.providers.by_slug[provider.slug] = moved(provider)
+        for model in list(self.names.models.values()):
+            if all(one.provider.slug != provider.slug for one in model.endpoints):
+                continue
+            endpoints = tuple(
+                replace(
+                    one,
+                    provider=moved(one.provider),
+                    protocol=protocol if one.protocol == one.provider.protocol else one.protocol,
+                )
+                if one.provider.slug == provider.slug
+                else one
+                for one in model.endpoints
+            )
+            self._set(replace(model, endpoints=endpoints))
+
+    def _provider(self, fields: Fields) -> Provider:
+        slug = fields.text("provider")
+        provider = self.providers.by_slug.get(slug)
+        if provider is None:
+            raise fields.error("provider", f"is not a known provider: {slug!r}")
+        return provider
 
     def _deploy(self, by_provider: Fields) -> None:
         """What one provider's customers call models by names of their own, as at Azure."""

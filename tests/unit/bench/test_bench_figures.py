@@ -7,8 +7,8 @@ import pytest
 from tests.bench import cpu
 from tests.bench.goals import Goal
 from tests.bench.quantiles import percentiles, quantile
-from tests.bench.text_table import table
 from tests.bench.targets import Target
+from tests.bench.text_table import table
 
 _STAT = "4242 (a (b) c) S 41 4242 4242 0 -1 4194560 5000 0 0 0 250 50 10 5 20 0 3 0 1000 123456 789 18446744073709551615 0 0"
 

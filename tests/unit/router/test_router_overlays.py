@@ -7,6 +7,7 @@ import pytest
 
 from services.router.core.catalogue import Catalogue, Endpoint
 from services.router.core.fields import CatalogueError
+from services.router.core.offer import offer_providers
 from services.router.core.overlay import apply_overlays
 from tests.unit.router.making import small_catalogue
 
@@ -97,6 +98,34 @@ def test_deployments_are_called_by_the_operators_names() -> None:
     names = {one.provider_model_id for model in changed.models.values() for one in model.endpoints}
     assert {"my-mini", "my-4o"} <= names
     assert endpoint_of(changed, f"openai/{MINI}") is endpoint_of(BASE, f"openai/{MINI}")
+
+
+def test_a_provider_that_says_where_it_is_is_on_offer_beside_those_with_credentials() -> None:
+    address = {"base_url": "http://acme.test/v1", "dialect": "groq", "credential_name": "ACME_KEY"}
+    changed = overlaid({"providers": [{**OWN_PROVIDER, **address}], "models": [OWN_MODEL]})
+
+    offered = offer_providers(changed, {"deepinfra"})
+
+    assert [one.id for one in offered.models["acme/secret"].endpoints] == ["acme/acme/secret"]
+    assert (
+        offer_providers(overlaid({"providers": [OWN_PROVIDER], "models": [OWN_MODEL]}), set())
+        .models["acme/secret"]
+        .endpoints
+        == ()
+    )
+
+
+def test_a_provider_that_is_moved_speaks_the_format_that_is_told_and_is_on_offer() -> None:
+    changed = overlaid({"changes": [{"provider": "groq", "base_url": "http://proxy.test", "protocol": "anthropic"}]})
+
+    offered = offer_providers(changed, set())
+
+    endpoints = [one for model in offered.models.values() for one in model.endpoints]
+    assert {(one.provider.slug, one.protocol, one.provider.protocol) for one in endpoints} == {
+        ("groq", "anthropic", "anthropic")
+    }
+    assert changed.providers["groq"].is_addressed
+    assert endpoint_of(BASE, endpoints[0].id).protocol == "openai"  # type: ignore[union-attr]
 
 
 def test_no_overlay_changes_nothing() -> None:
