@@ -18,6 +18,8 @@ MISTRAL = "mistral.mistral-large-2407-v1:0"
 TITAN = "amazon.titan-text-express-v1"
 OSS = "openai.gpt-oss-120b-1:0"
 QWEN = "qwen.qwen3-32b-v1:0"
+WRITER = "us.writer.palmyra-x5-v1:0"
+GPT = "us.openai.gpt-5.6-sol"
 
 PNG = "data:image/png;base64,iVBORw0KGgo="
 PDF = "data:application/pdf;base64,JVBERi0xLjQK"
@@ -137,7 +139,7 @@ def test_a_call_without_a_result_gets_one_that_says_so() -> None:
     turns = messages(user("go"), calling("c1"), user("well?"), tools=[TOOL])
 
     assert turns[2]["content"][0]["toolResult"]["status"] == "error"
-    assert "status" not in messages(user("go"), calling("c1"), model=LLAMA)[2]["content"][0]["toolResult"]
+    assert "status" not in messages(user("go"), calling("c1"), model=WRITER)[2]["content"][0]["toolResult"]
 
 
 def test_an_empty_result_says_something() -> None:
@@ -339,7 +341,11 @@ def test_claude_gets_a_limit_and_one_of_the_samplings() -> None:
         (NOVA_2, {"reasoning": {"effort": "high"}, "max_tokens": 50}, {"reasoningConfig": {"type": "enabled", "maxReasoningEffort": "medium"}}),
         (OSS, {"reasoning_effort": "minimal"}, {"reasoning_effort": "low"}),
         (OSS, {"reasoning": {"effort": "xhigh"}}, {"reasoning_effort": "high"}),
-        (QWEN, {"reasoning": {"effort": "high"}}, {}),
+        (QWEN, {"reasoning": {"effort": "medium"}}, {"reasoning_config": "high"}),
+        (QWEN, {"reasoning": {"effort": "minimal"}}, {"reasoning_config": "low"}),
+        (QWEN, {"reasoning": {"enabled": False}}, {}),
+        (GPT, {"reasoning": {"effort": "high"}}, {}),
+        ("anthropic.claude-opus-4-5-20251101-v1:0", {"verbosity": "low"}, {}),
     ],
 )  # fmt: skip
 def test_reasoning_is_asked_for_in_the_makers_words(model: str, fields: dict[str, Any], expected: Any) -> None:
@@ -458,10 +464,65 @@ def test_unsupported_parameters_are_left_out() -> None:
         ("us-gov.openai.gpt-oss-20b-1:0", Thinking.EFFORT, True, True),
         ("mistral.mistral-7b-instruct-v0:2", Thinking.NONE, False, False),
         ("mistral.mistral-large-3-675b-instruct", Thinking.NONE, True, True),
-        ("of.the-future-v1:0", Thinking.NONE, True, True),
+        ("of.the-future-v1:0", Thinking.NONE, False, True),
     ],
 )
 def test_traits_are_found_by_name(model: str, thinking: Thinking, schemas: bool, system: bool) -> None:
     traits = traits_of(model)
 
     assert (traits.thinking, traits.schemas, traits.system) == (thinking, schemas, system)
+
+
+def test_novas_schemas_are_bare_outermost() -> None:
+    parameters = {**SCHEMA, "$schema": "https://json-schema.org/draft/2020-12/schema", "additionalProperties": False}
+    tool = {"type": "function", "function": {"name": "look", "parameters": parameters}}
+
+    assert sent(NOVA, tools=[tool])["toolConfig"]["tools"][0]["toolSpec"]["inputSchema"]["json"] == SCHEMA
+    assert sent(QWEN, tools=[tool])["toolConfig"]["tools"][0]["toolSpec"]["inputSchema"]["json"] == parameters
+
+
+def test_thoughts_alone_are_no_message() -> None:
+    thought = {"type": "reasoning.text", "text": "Hm", "signature": "c2ln", "format": "anthropic-claude-v1", "index": 0}
+
+    turns = messages(user("go"), {"role": "assistant", "content": "", "reasoning_details": [thought]}, user("well?"))
+
+    assert turns == [{"role": "user", "content": [{"text": "go"}, {"text": "well?"}]}]
+
+
+def test_what_may_not_stand_beside_results_comes_after_a_word_of_the_model() -> None:
+    listed = [user("go"), calling("c1"), result("c1"), user(text("and this?"), file("a.pdf", PDF))]
+
+    apart = messages(*listed, tools=[TOOL])
+    assert [turn["role"] for turn in apart] == ["user", "assistant", "user", "assistant", "user"]
+    assert [next(iter(block)) for block in apart[2]["content"]] == ["toolResult"]
+    assert [next(iter(block)) for block in apart[4]["content"]] == ["text", "document"]
+    for model, count in ((LLAMA, 5), (MISTRAL, 5), (WRITER, 5), (NOVA, 3)):
+        assert len(messages(*listed[:3], user("and?"), model=model)) == count
+    assert len(messages(*listed[:3], user(text("and?"), image(PNG)))) == 3
+
+
+def test_documents_stay_in_results_where_the_model_takes_them() -> None:
+    listed = [user("go"), calling("c1"), result("c1", [text("see"), file("a.pdf", PDF)])]
+
+    assert "document" in messages(*listed)[2]["content"][0]["toolResult"]["content"][1]
+    assert "document" in messages(*listed, model=MISTRAL)[2]["content"][0]["toolResult"]["content"][1]
+    assert "document" in messages(*listed, model=NOVA)[2]["content"][1]
+
+
+def test_a_cache_point_stands_before_documents_at_the_end() -> None:
+    [turn] = messages(user(text("A"), file("a.pdf", PDF), {**file("b.pdf", PDF), "cache_control": MARK}))
+    [alone] = messages(user({**file("a.pdf", PDF), "cache_control": MARK}))
+
+    assert [next(iter(block)) for block in turn["content"]] == ["text", "cachePoint", "document", "document"]
+    assert [next(iter(block)) for block in alone["content"]] == ["document", "text"]
+
+
+def test_a_model_that_refuses_sampling_gets_none() -> None:
+    assert sent(GPT, temperature=0.2, top_p=0.5, max_tokens=64)["inferenceConfig"] == {"maxTokens": 64}
+
+
+def test_the_newest_claudes_answer_in_json_by_a_tool() -> None:
+    wanted = {"type": "json_schema", "json_schema": {"name": "answer", "schema": SCHEMA}}
+
+    assert prepared(OPUS, response_format=wanted).answer_tool == "json"
+    assert prepared("us.anthropic.claude-opus-4-6-v1", response_format=wanted).answer_tool == ""

@@ -26,8 +26,10 @@ CLAUDE_FORMAT = "anthropic-claude-v1"
 BEDROCK_FORMAT = "amazon-bedrock-v1"
 
 _OPENER: Mapping[str, Any] = {"text": "."}
+_BETWEEN: Mapping[str, Any] = {"text": "."}
 _BESIDE_A_DOCUMENT: Mapping[str, Any] = {"text": "See the document."}
 _NO_CONTENT: Mapping[str, Any] = {"text": "(nothing)"}
+_UNMARKABLE = frozenset({"document", "video"})
 
 Block = dict[str, Any]
 
@@ -60,16 +62,16 @@ def message_list(conversation: Conversation, traits: Traits) -> list[dict[str, A
     documents = Documents()
     messages: list[dict[str, Any]] = []
     for turn in conversation.turns:
-        if isinstance(turn, UserTurn):
-            role, blocks = "user", _user_blocks(turn, traits, documents)
-        else:
-            role, blocks = "assistant", _assistant_blocks(turn, traits)
-        if not blocks:
+        if isinstance(turn, AssistantTurn):
+            _append(messages, "assistant", _assistant_blocks(turn, traits))
             continue
-        if messages and messages[-1]["role"] == role:
-            messages[-1]["content"].extend(blocks)
+        results, rest = _user_blocks(turn, traits, documents)
+        if results and not all(_kind(block) in traits.beside_results for block in rest):
+            _append(messages, "user", results)
+            _append(messages, "assistant", [dict(_BETWEEN)])
+            _append(messages, "user", rest)
         else:
-            messages.append({"role": role, "content": blocks})
+            _append(messages, "user", results + rest)
     if messages and messages[0]["role"] == "assistant":
         messages.insert(0, {"role": "user", "content": [dict(_OPENER)]})
     _trim_prefill(messages)
@@ -113,45 +115,66 @@ def _texts(parts: list[Part], traits: Traits) -> list[Block]:
 def _mark(blocks: list[Block], part: Part, traits: Traits) -> None:
     point = cache_point(part.get("cache_control"), traits)
     if point is not None:
-        blocks.append(point)
+        add_cache_point(blocks, point)
 
 
-def _user_blocks(turn: UserTurn, traits: Traits, documents: Documents) -> list[Block]:
-    blocks: list[Block] = []
-    left: list[Block] = []
+def add_cache_point(blocks: list[Block], point: Block) -> None:
+    """Puts a point at the end; documents and videos there stay behind it, for the provider refuses it after them."""
+    place = len(blocks)
+    while place and _kind(blocks[place - 1]) in _UNMARKABLE:
+        place -= 1
+    if place and "cachePoint" not in blocks[place - 1]:
+        blocks.insert(place, point)
+
+
+def _append(messages: list[dict[str, Any]], role: str, blocks: list[Block]) -> None:
+    if not blocks:
+        return
+    if messages and messages[-1]["role"] == role:
+        messages[-1]["content"].extend(blocks)
+    else:
+        messages.append({"role": role, "content": blocks})
+
+
+def _user_blocks(turn: UserTurn, traits: Traits, documents: Documents) -> tuple[list[Block], list[Block]]:
+    """The results, and all else."""
+    results: list[Block] = []
+    rest: list[Block] = []
     for result in turn.results:
         content = [block for part in result.parts if (block := _block(part, documents)) is not None]
-        if not traits.rich_results:
-            left += [block for block in content if "text" not in block]
-            content = [block for block in content if "text" in block]
-        blocks.append(_result(result, content, traits))
+        inside = {"text", *traits.in_results}
+        rest += [block for block in content if _kind(block) not in inside]
+        results.append(_result(result, [block for block in content if _kind(block) in inside], traits))
         for part in result.parts:
-            _mark(blocks, part, traits)
-    blocks += left
+            _mark(results, part, traits)
     for part in turn.parts:
         block = _block(part, documents)
         if block is not None:
-            blocks.append(block)
-            _mark(blocks, part, traits)
-    if any("document" in block for block in blocks) and not any("text" in block for block in blocks):
-        blocks.append(dict(_BESIDE_A_DOCUMENT))
-    return blocks
+            rest.append(block)
+            _mark(rest, part, traits)
+    if any("document" in block for block in rest) and not any("text" in block for block in rest):
+        rest.append(dict(_BESIDE_A_DOCUMENT))
+    return results, rest
+
+
+def _kind(block: Block) -> str:
+    return next(iter(block))
 
 
 def _result(result: Result, content: list[Block], traits: Traits) -> Block:
     made: Block = {"toolUseId": plain_id(result.call_id), "content": content or [dict(_NO_CONTENT)]}
-    if result.missing and traits.rich_results:
+    if result.missing and traits.result_status:
         made["status"] = "error"
     return {"toolResult": made}
 
 
 def _assistant_blocks(turn: AssistantTurn, traits: Traits) -> list[Block]:
-    blocks = _thoughts(turn.details, traits)
-    blocks += _texts(turn.parts, traits)
-    blocks += [
+    said = _texts(turn.parts, traits)
+    said += [
         {"toolUse": {"toolUseId": plain_id(call.id), "name": call.name, "input": call.arguments}} for call in turn.calls
     ]
-    return blocks
+    # A message that is nothing but thoughts is refused.
+    return [*_thoughts(turn.details, traits), *said] if said else []
 
 
 def _thoughts(details: list[Mapping[str, Any]], traits: Traits) -> list[Block]:

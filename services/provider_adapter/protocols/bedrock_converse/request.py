@@ -15,6 +15,7 @@ from services.provider_adapter.protocols.anthropic_messages.schemas import stric
 from services.provider_adapter.protocols.anthropic_messages.thinking import thinking_fields
 from services.provider_adapter.protocols.bedrock_converse.messages import (
     Block,
+    add_cache_point,
     cache_point,
     limit_cache_points,
     lost_thinking,
@@ -36,6 +37,7 @@ from services.provider_adapter.protocols.port import Attempt, Prepared
 ANSWER_TOOL = "json"
 
 _LARGEST_TOP_K = 500
+_BARE = ("properties", "required", "$defs", "definitions")
 _EFFORTS = ("low", "medium", "high")
 _STRONGER: Mapping[str, str] = {"minimal": "low", "xhigh": "high", "max": "high"}
 _TIERS: Mapping[str, str] = {"priority": "priority", "fast": "priority", "flex": "flex", "default": "default"}
@@ -109,7 +111,7 @@ def _set_answer_format(body: dict[str, Any], fields: Mapping[str, Any], traits: 
         body["outputConfig"] = {"textFormat": _text_format(described, schema)}
         return ""
     description = "Gives the answer to the user, as JSON. Always answer by calling this."
-    spec = {"name": ANSWER_TOOL, "description": description, "inputSchema": {"json": _object_schema(schema)}}
+    spec = {"name": ANSWER_TOOL, "description": description, "inputSchema": {"json": _object_schema(schema, traits)}}
     body["toolConfig"] = {"tools": [{"toolSpec": spec}]}
     if "tool" in traits.choices:
         body["toolConfig"]["toolChoice"] = {"tool": {"name": ANSWER_TOOL}}
@@ -126,8 +128,9 @@ def _text_format(described: Mapping[str, Any], schema: Mapping[str, Any]) -> dic
     return {"type": "json_schema", "structure": {"jsonSchema": made}}
 
 
-def _object_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    return {**schema, "type": "object"}
+def _object_schema(schema: Mapping[str, Any], traits: Traits) -> dict[str, Any]:
+    kept = {name: schema[name] for name in _BARE if name in schema} if traits.bare_schemas else schema
+    return {**kept, "type": "object"}
 
 
 def _set_tools(
@@ -176,7 +179,7 @@ def _tool(tool: Mapping[str, Any], traits: Traits) -> list[Block]:
     """The tool, and the cache point after it."""
     function = tool["function"]
     parameters = function.get("parameters")
-    schema = _object_schema(parameters if isinstance(parameters, dict) else {})
+    schema = _object_schema(parameters if isinstance(parameters, dict) else {}, traits)
     spec: dict[str, Any] = {"name": function.get("name")}
     description = function.get("description")
     if isinstance(description, str) and description.strip():
@@ -228,6 +231,8 @@ def _own_fields(body: dict[str, Any], chat: ChatBody, traits: Traits, config: di
             extra = {"reasoningConfig": {"type": "enabled", "maxReasoningEffort": effort}}
         case Thinking.EFFORT if chat.reasoning.wanted:
             extra = {"reasoning_effort": _effort(chat)}
+        case Thinking.QWEN if chat.reasoning.wanted:
+            extra = {"reasoning_config": "low" if _effort(chat) == "low" else "high"}
         case _:
             pass
     _thin_out(config, extra, chat, traits)
@@ -237,7 +242,10 @@ def _own_fields(body: dict[str, Any], chat: ChatBody, traits: Traits, config: di
 def _one_call_at_a_time(body: Mapping[str, Any], chat: ChatBody, traits: Traits) -> bool:
     choice = body.get("toolConfig", {}).get("toolChoice", {"auto": {}})
     return (
-        chat.fields.get("parallel_tool_calls") is False and "toolConfig" in body and "auto" in choice and traits.schemas
+        chat.fields.get("parallel_tool_calls") is False
+        and "toolConfig" in body
+        and "auto" in choice
+        and traits.one_call
     )
 
 
@@ -270,11 +278,6 @@ def _set_cache_points(body: dict[str, Any], fields: Mapping[str, Any], traits: T
     """As many as the model takes; one for the whole request stands at its end."""
     contents = [message["content"] for message in body["messages"]]
     point = cache_point(fields.get("cache_control"), traits)
-    if (
-        point is not None
-        and contents
-        and body["messages"][-1]["role"] == "user"
-        and "cachePoint" not in contents[-1][-1]
-    ):
-        contents[-1].append(point)
+    if point is not None and contents and body["messages"][-1]["role"] == "user":
+        add_cache_point(contents[-1], point)
     limit_cache_points([body.get("toolConfig", {}).get("tools", []), body.get("system", []), *contents], traits.caches)

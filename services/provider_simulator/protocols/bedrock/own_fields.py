@@ -50,10 +50,14 @@ _NOVA = fields(
     }
 )
 _OPENAI = fields({"reasoning_effort": one_of("low", "medium", "high")})
+_QWEN = fields({"reasoning_config": one_of("low", "high")})
 _OTHERS = fields({})
-_WITHOUT_TEXT_FORMAT = re.compile(
-    r"nova|titan|llama|cohere|ai21|jamba|palmyra|deepseek\.r1|mixtral|mistral-7b|(?:large|small)-2\d|claude-(?:v|instant|3|opus-4-(?:1-)?2|sonnet-4-2)"
+_TEXT_FORMAT = re.compile(
+    r"claude-(?:(?:opus|sonnet|haiku)-4-[56])(?!\d)|qwen3|gpt-oss|deepseek\.v3|gemma-3-(?:12|27)b|minimax-m2|moonshot"
+    r"|magistral|ministral-3|mistral-large-3|voxtral|nemotron-nano|zai\."
 )
+# Where a tool result stands, nothing else may; Claude takes no documents there.
+_RESULTS_ALONE = re.compile(r"meta\.|mistral\.|writer\.")
 
 
 def is_claude(model: str) -> bool:
@@ -61,7 +65,14 @@ def is_claude(model: str) -> bool:
 
 
 def knows_text_format(model: str) -> bool:
-    return _WITHOUT_TEXT_FORMAT.search(model) is None
+    return _TEXT_FORMAT.search(model) is not None
+
+
+def refused_beside_results(model: str) -> frozenset[str]:
+    """The blocks that may not stand in a message with tool results."""
+    if _RESULTS_ALONE.search(model):
+        return frozenset({"text", "image", "document", "audio", "video"})
+    return frozenset({"document", "video"}) if is_claude(model) else frozenset()
 
 
 def thinks(body: Mapping[str, Any]) -> bool:
@@ -71,6 +82,7 @@ def thinks(body: Mapping[str, Any]) -> bool:
         told.get("thinking", {}).get("type") in {"enabled", "adaptive"}
         or told.get("reasoningConfig", {}).get("type") == "enabled"
         or "reasoning_effort" in told
+        or "reasoning_config" in told
     )
 
 
@@ -89,6 +101,8 @@ def check_own_fields(body: Mapping[str, Any], model: str) -> None:
             raise InvalidError(("additionalModelRequestFields", *error.where), error.problem, words) from None
         raise wrong(("additionalModelRequestFields", *error.where), error.words) from None
     config = body.get("inferenceConfig", {})
+    if "openai.gpt-5" in model and config.keys() & {"temperature", "topP"}:
+        raise wrong((), "This model doesn't support the temperature field. Remove temperature and try again.")
     if told.get("reasoningConfig", {}).get("maxReasoningEffort") == "high" and config.keys() - {"stopSequences"}:
         raise wrong((), "inferenceConfig cannot be set with the highest reasoning effort.")
     if is_claude(model):
@@ -100,11 +114,13 @@ def _check_of(model: str) -> Check:
         return _CLAUDE
     if "amazon.nova" in model:
         return _NOVA
-    return _OPENAI if "openai." in model else _OTHERS
+    if "qwen3" in model:
+        return _QWEN
+    return _OPENAI if "openai.gpt-oss" in model else _OTHERS
 
 
 def _check_claude(model: str, body: Mapping[str, Any], config: Mapping[str, Any], told: Mapping[str, Any]) -> None:
-    if "temperature" in config and "topP" in config and knows_text_format(model):
+    if "temperature" in config and "topP" in config and "claude-3" not in model:
         raise wrong((), "`temperature` and `top_p` cannot both be specified for this model.")
     thinking = told.get("thinking", {})
     if thinking.get("type") not in {"enabled", "adaptive"}:

@@ -4,6 +4,7 @@ Owns what Bedrock refuses. Does not read the request (converse_format.py). Invar
 refused; what passes here can be counted and answered.
 """
 
+import itertools
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +13,11 @@ import orjson
 
 from services.provider_simulator.protocols.anthropic.signatures import is_signed
 from services.provider_simulator.protocols.anthropic.validation import closed_schema
-from services.provider_simulator.protocols.bedrock.own_fields import check_own_fields, knows_text_format
+from services.provider_simulator.protocols.bedrock.own_fields import (
+    check_own_fields,
+    knows_text_format,
+    refused_beside_results,
+)
 from services.provider_simulator.protocols.strict import (
     Check,
     InvalidError,
@@ -157,6 +162,7 @@ def check_request(body: Any, model: str) -> None:
     """
     _REQUEST((), body)
     _check_turns(body["messages"])
+    _check_neighbours(body["messages"], refused_beside_results(model))
     _check_documents(body["messages"])
     _check_tools(body)
     _check_text_format(body, model)
@@ -200,6 +206,16 @@ def _check_results(where: Path, blocks: list[Block], waiting: set[str]) -> None:
     if set(results) != waiting or len(set(results)) < len(results):
         words = f"Expected toolResult blocks for the following Ids: {', '.join(sorted(waiting)) or 'none'}"
         raise wrong((*where, "content"), words)
+
+
+def _check_neighbours(messages: list[Block], refused: frozenset[str]) -> None:
+    for place, message in enumerate(messages):
+        kinds = [next(iter(block)) for block in message["content"]]
+        if "toolResult" in kinds and refused & set(kinds):
+            raise wrong(("messages", place), "Tool results cannot stand in one message with that content.")
+        for before, kind in itertools.pairwise(kinds):
+            if kind == "cachePoint" and before in {"document", "video"}:
+                raise wrong(("messages", place), "A cache point cannot follow a document or a video.")
 
 
 def _check_signatures(where: Path, blocks: list[Block]) -> None:
