@@ -3,8 +3,11 @@
 from services.provider_adapter.hosts import Host, load_hosts
 from services.provider_adapter.protocols.table import protocols
 from services.router.catalogue_files import read_catalogue
+from services.router.core.health import UNKNOWN_HEALTH
 from services.router.core.offer import offer_providers
+from services.router.core.plan import make_plan
 from services.router.core.vocabulary import SPOKEN
+from services.router.core.wishes import Features, Wishes
 
 # Formats of one maker under one address: paths below it tell them apart.
 TOGETHER = [frozenset({"openai", "openai-responses", "openai-embeddings"}), frozenset({"vertex", "vertex-anthropic"})]
@@ -46,3 +49,21 @@ def test_every_host_of_a_provider_with_models_is_offered_something() -> None:
     known = {one.provider.slug for model in read_catalogue().models.values() for one in model.endpoints if one.serves}
 
     assert set(HOSTS) & known - {one.provider.slug for one in OFFERED} == set()
+
+
+def test_one_credential_has_every_model_of_its_provider_planned_in_the_providers_own_format() -> None:
+    offered = offer_providers(read_catalogue(), {"cohere"})
+    planned = {}
+    for model in offered.models.values():
+        for endpoint in model.endpoints:
+            for operation in endpoint.serves:
+                wishes = Wishes((model.id,), Features(operation=operation))
+                made = make_plan(wishes, catalogue=offered, health=UNKNOWN_HEALTH, seed="gen-1")
+                assert [one.provider.slug for one, *_ in made.attempts] == ["cohere"]
+                planned[model.id, operation] = made.attempts[0][0].protocol
+
+    assert planned["cohere/command-a", "chat"] == "cohere"
+    assert planned["cohere/embed-v4.0", "embeddings"] == "cohere"
+    assert planned["cohere/rerank-v3.5", "rerank"] == "cohere"
+    assert planned["cohere/north-mini-code-1-0", "chat"] == "openai"
+    assert len(planned) >= 25

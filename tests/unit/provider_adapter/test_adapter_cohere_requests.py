@@ -157,8 +157,11 @@ def test_files_of_text_are_documents_to_cite_from() -> None:
 def test_files_of_text_stand_in_the_message_where_documents_may_not_be() -> None:
     body = sent([user([{"type": "text", "text": "q"}, file("facts", "a.txt")])], response_format=FORMAT)
 
-    assert "documents" not in body
-    assert body["messages"][0]["content"][1] == {"type": "text", "text": "a.txt:\nfacts"}
+    beside_tools = sent([user([{"type": "text", "text": "q"}, file("facts", "a.txt")])], tools=[TOOL])
+
+    for one in (body, beside_tools):
+        assert "documents" not in one
+        assert one["messages"][0]["content"][1] == {"type": "text", "text": "a.txt:\nfacts"}
     assert sent([user([file("facts")])])["messages"] == [{"role": "user", "content": "facts"}]
 
 

@@ -43,7 +43,9 @@ def prepare(attempt: Attempt) -> Prepared:
     chat = read_chat_body(attempt)
     traits = traits_of(attempt.provider_model_id)
     wanted = _answer_format(chat.fields)
-    words = words_of(read_conversation(chat.fields.get("messages")), thinks=traits.thinks, cites=wanted is None)
+    # Documents beside tools or a schema are refused: a file's text then stands in the message.
+    cites = wanted is None and not chat.fields.get("tools")
+    words = words_of(read_conversation(chat.fields.get("messages")), thinks=traits.thinks, cites=cites)
     body: dict[str, Any] = {"model": attempt.provider_model_id, "messages": words.messages}
     if attempt.stream:
         body["stream"] = True
