@@ -44,12 +44,11 @@ class Phase(NamedTuple):
 
 
 PHASES: Final = (
-    Phase("steady", 0, 15),
-    Phase("down", 15, 40, "fail=503 only={0}"),
-    Phase("up again", 40, 65),
-    Phase("flapping", 65, 85, "fail=503 only={0}"),
-    Phase("steady", 85, 92),
-    Phase("slow", 92, 120, "ttft_ms=3000 only={1}"),
+    Phase("steady", 0, 20),
+    Phase("down", 20, 45, "fail=503 only={0}"),
+    Phase("up again", 45, 90),
+    Phase("flapping", 90, 105, "fail=503 only={0}"),
+    Phase("slow", 105, 130, "ttft_ms=3000 only={1}"),
 )
 END_S: Final = PHASES[-1].end_s
 
@@ -109,7 +108,7 @@ class Figures(NamedTuple):
 
 def figures_of(story: Story) -> Figures:
     first, second, *_ = story.providers
-    steady, down, up, flapping, _, slow = PHASES
+    steady, down, up, flapping, slow = PHASES
     usual = story.share(first, 2, steady.end_s)
     left = next(
         (at for at in range(down.start_s, down.end_s - 5) if story.share(first, at, at + 5) <= usual * _GONE), None
@@ -226,7 +225,7 @@ def report(story: Story, found: Figures) -> str:
         ("traffic came back after", _seconds(found.back_after_s), verdict(met=found.back_after_s is not None)),
         ("its usual share", f"{found.usual_share:.0%}", ""),
         ("attempts wasted in 25 s of being down", str(found.attempts_wasted_while_down), ""),
-        ("attempts wasted in 20 s of flapping", str(found.attempts_wasted_while_flapping), ""),
+        ("attempts wasted in 15 s of flapping", str(found.attempts_wasted_while_flapping), ""),
         ("slow endpoint's share of callers who mind", f"{found.slow_share_of_the_minding:.0%}", ""),
         ("and of those who do not", f"{found.slow_share_of_the_others:.0%}", ""),
     ]  # fmt: skip

@@ -32,6 +32,8 @@ ENOUGH: Final = 100
 """Requests that an uptime is made of, at least (reference §1.3)."""
 NORMAL_UPTIME: Final = 95
 FALLBACK_UPTIME: Final = 80
+QUIET_S: Final = 60
+"""After so long without a failure a low uptime no longer puts behind: who is behind is asked too little to mend it."""
 ENDPOINT_FAILURES: Final = 5
 CREDENTIAL_FAILURES: Final = 3
 _FORGOTTEN_PER_S: Final = 128
@@ -78,10 +80,11 @@ class HealthStatus(NamedTuple):
 class _Endpoint:
     """What is known of one endpoint."""
 
-    __slots__ = ("breaker", "history", "id", "rolling")
+    __slots__ = ("breaker", "failed_s", "history", "id", "rolling")
 
     def __init__(self, endpoint_id: str, luck: float) -> None:
         self.id = endpoint_id
+        self.failed_s = 0
         self.breaker = Breaker(ENDPOINT_FAILURES, luck)
         self.rolling = Rolling()
         self.history = History()
@@ -93,7 +96,7 @@ class _Endpoint:
             return recent
         if self.breaker.circuit.is_open:
             return None if self.breaker.circuit.may_try(now_s) else Standing.TRIPPED
-        uptime = self._uptime_since_recovery if self.rolling.failures else None
+        uptime = self._uptime_since_recovery if now_s - self.failed_s < QUIET_S else None
         if uptime is not None and uptime < FALLBACK_UPTIME:
             return Standing.FALLBACK_ONLY
         return recent or (Standing.DEGRADED if uptime is not None and uptime < NORMAL_UPTIME else None)
@@ -238,6 +241,8 @@ class Health:
 
     def _count(self, one: _Endpoint, outcome: Outcome, at_s: int, now_s: int) -> None:
         failed = outcome.verdict is Verdict.FAILURE
+        if failed and at_s > one.failed_s:
+            one.failed_s = at_s
         latency_key = throughput_key = None
         if outcome.latency_ms > 0:
             latency_key = key_of(outcome.latency_ms / 1000)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.router.core.health import WINDOW_S, Health, Standing, Verdict, verdict_of
+from services.router.core.health import QUIET_S, WINDOW_S, Health, Standing, Verdict, verdict_of
 from services.router.core.verdicts import blames_credential
 from services.router.core.windows import Window
 from tests.unit.router.making import NOW_S, X, record, standing
@@ -171,7 +171,18 @@ def test_uptime_of_enough_requests_has_bands(successes: int, failures: int, expe
         record(health, Verdict.FAILURE)
     record(health, Verdict.RATE_LIMITED, 10)
     assert standing(health, NOW_S + WINDOW_S) is expected
-    assert standing(health, NOW_S + 301) is None
+    assert standing(health, NOW_S + QUIET_S) is None
+
+
+def test_low_uptime_puts_behind_again_with_the_next_failure() -> None:
+    health = Health()
+    for _ in range(10):
+        record(health, Verdict.SUCCESS, 9)
+        record(health, Verdict.FAILURE)
+    assert standing(health) is Standing.DEGRADED
+    assert standing(health, NOW_S + QUIET_S) is None
+    record(health, Verdict.FAILURE, at_s=NOW_S + QUIET_S)
+    assert standing(health, NOW_S + QUIET_S) is Standing.DEGRADED
 
 
 @pytest.mark.parametrize(
