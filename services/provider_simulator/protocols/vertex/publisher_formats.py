@@ -4,6 +4,7 @@ Owns these differences. The formats themselves are those of gemini/ and anthropi
 hosts alone know is refused here.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,7 +18,8 @@ from services.provider_simulator.protocols.openai.prompt_tokens import CountsTex
 _PLACE = "/{provider}/v1/projects/{project}/locations/{location}/publishers"
 _GEMINI = "/google/models/{model:[^:]+}:{method:generateContent|streamGenerateContent}"
 _CLAUDE = "/anthropic/models/{model:[^:]+}:{method:rawPredict|streamRawPredict}"
-_CLAUDE_VERSION = "vertex-2023-10-16"
+# The newest of the maker's own clients name a day, as they do at its own host.
+_CLAUDE_VERSION = re.compile(r"vertex-2023-10-16|\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 def routes(gemini: NativeServer, claude: NativeServer) -> list[web.RouteDef]:
@@ -53,8 +55,9 @@ class VertexMessagesFormat(MessagesFormat):
     def read(self, request: web.Request, body: Mapping[str, Any], counter: CountsText) -> NativeRequest:
         if "model" in body:
             raise RefusedNativeError("model: Extra inputs are not permitted")
-        if body.get("anthropic_version") != _CLAUDE_VERSION:
-            raise RefusedNativeError(f"anthropic_version: Input should be '{_CLAUDE_VERSION}'")
+        version = body.get("anthropic_version")
+        if not isinstance(version, str) or _CLAUDE_VERSION.fullmatch(version) is None:
+            raise RefusedNativeError("anthropic_version: Input should be 'vertex-2023-10-16'")
         if "service_tier" in body:
             raise RefusedNativeError("service_tier: Extra inputs are not permitted")
         if any(source.get("type") == "url" for source in _objects(body.get("messages")) if "url" in source):
