@@ -15,6 +15,7 @@ from typing import NamedTuple, Self
 
 from libs.clock import Clock
 from libs.errors import AppError
+from services.provider_adapter.credential_limits import CredentialLimits, Entered
 from services.provider_adapter.deadlines import Deadline, PhaseExpiredError
 from services.provider_adapter.http_calls import Call, HttpCalls
 from services.provider_adapter.media.fetcher import MediaFetcher
@@ -53,10 +54,17 @@ class WholeReply(NamedTuple):
 class Attempts:
     """Runs attempts over one HTTP client; `media` fetches what callers name by address, None: nothing is fetched."""
 
-    def __init__(self, calls: HttpCalls, clock: Clock, media: MediaFetcher | None = None) -> None:
+    def __init__(
+        self,
+        calls: HttpCalls,
+        clock: Clock,
+        media: MediaFetcher | None = None,
+        limits: CredentialLimits | None = None,
+    ) -> None:
         self._calls = calls
         self._clock = clock
         self._media = media
+        self._limits = limits or CredentialLimits()
 
     async def whole(self, upstream: Upstream, attempt: Attempt, limits: Limits) -> WholeReply:
         """The reply of an attempt that does not stream.
@@ -66,6 +74,7 @@ class Attempts:
         """
         attempt = _told_apart(attempt, upstream)
         prepared = await self._prepare(upstream, attempt, limits)
+        entered = self._limits.enter(upstream.slug, upstream.credential)
         wait = _Wait(limits)
         call: Call | None = None
         complete = False
@@ -83,6 +92,7 @@ class Attempts:
         except PhaseExpiredError as error:
             raise ProviderFailedError(_expired(error, call)) from None
         finally:
+            entered.leave()
             wait.close()
             if call is not None:
                 call.close(complete=complete)
@@ -95,22 +105,23 @@ class Attempts:
         """
         attempt = _told_apart(attempt, upstream)
         prepared = await self._prepare(upstream, attempt, limits)
+        entered = self._limits.enter(upstream.slug, upstream.credential)
         wait = _Wait(limits)
         try:
             call = await self._open(upstream, prepared, wait)
-        except PhaseExpiredError as error:
+        except BaseException as error:
+            entered.leave()
             wait.close()
-            raise ProviderFailedError(_expired(error, None)) from None
-        except BaseException:
-            wait.close()
+            if isinstance(error, PhaseExpiredError):
+                raise ProviderFailedError(_expired(error, None)) from None
             raise
-        return StreamedReply(upstream, attempt, prepared, call, wait)
+        return StreamedReply(upstream, attempt, prepared, call, wait, entered)
 
     async def _prepare(self, upstream: Upstream, attempt: Attempt, limits: Limits) -> Prepared:
         """The provider's request; what it takes to fetch media is no part of the provider's time."""
-        if self._media is not None and upstream.media is not NO_MEDIA:
-            attempt = await self._media.with_bytes(attempt, upstream.media, limits.total_s)
         try:
+            if self._media is not None and upstream.media is not NO_MEDIA:
+                attempt = await self._media.with_bytes(attempt, upstream.media, limits.total_s)
             return upstream.protocol.prepare(attempt, upstream.dialect)
         except AppError as error:  # the body itself is wrong: no provider can help
             raise ProviderFailedError(Failure(FailureClass.INVALID_REQUEST, message=error.message)) from None
@@ -120,7 +131,7 @@ class Attempts:
         url = upstream.url(prepared.path)
         with wait.deadline:
             headers = await _headers(upstream, prepared, url)
-            call = await self._calls.post(url, headers, prepared.body, wait.limits.connect_s)
+            call = await self._calls.post(url, headers, prepared.body, wait.limits.connect_s, upstream.proxy)
         if 200 <= call.status < 300:
             return call
         try:
@@ -138,7 +149,10 @@ def _told_apart(attempt: Attempt, upstream: Upstream) -> Attempt:
 class StreamedReply:
     """A reply on its way. `read` until it gives nothing, then look at `facts`; `close` in any case."""
 
-    def __init__(self, upstream: Upstream, attempt: Attempt, prepared: Prepared, call: Call, wait: "_Wait") -> None:
+    def __init__(
+        self, upstream: Upstream, attempt: Attempt, prepared: Prepared, call: Call, wait: "_Wait", entered: Entered
+    ) -> None:
+        self._entered = entered
         self._protocol = upstream.protocol
         self._decoder = upstream.protocol.decoder(attempt, prepared)
         self._call = call
@@ -170,6 +184,7 @@ class StreamedReply:
         return b""
 
     def close(self) -> None:
+        self._entered.leave()
         self._wait.close()
         self._call.close(complete=self._ended and self._failure is None)
 

@@ -26,6 +26,7 @@ from multidict import CIMultiDictProxy
 from yarl import URL
 
 from services.provider_adapter.protocols.failures import Failure, FailureClass, Phase, ProviderFailedError
+from services.provider_adapter.tls_sessions import ResumingContext, resuming_context
 
 _LARGE_REQUEST_BYTES = 512 * 1024
 _STALE_AFTER_IDLE_S = 2.0
@@ -42,11 +43,12 @@ _BROKEN = (aiohttp.ClientError, HttpProcessingError, OSError)
 
 
 class _Connector(TCPConnector):
-    """Tells the waiting task how long its connection had lain idle."""
+    """Tells the waiting task how long its connection had lain idle; keeps TLS sessions for the next one."""
 
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
+    def __init__(self, tls: ResumingContext, **settings: Any) -> None:
+        super().__init__(ssl=tls, **settings)
         self._given_back: WeakKeyDictionary[ResponseHandler, float] = WeakKeyDictionary()
+        self._tls = tls
 
     async def connect(self, *request: Any, **settings: Any) -> Connection:
         connection = await super().connect(*request, **settings)
@@ -55,6 +57,8 @@ class _Connector(TCPConnector):
         return connection
 
     def _release(self, key: Any, protocol: ResponseHandler, **settings: Any) -> None:
+        if key.is_ssl and protocol not in self._given_back and protocol.transport is not None:
+            self._tls.remember(protocol.transport.get_extra_info("ssl_object"))
         self._given_back[protocol] = self._loop.time()
         super()._release(key, protocol, **settings)
 
@@ -143,8 +147,8 @@ class HttpCalls:
         """Ends what is still on its way; the session is closed by its owner."""
         self._draining.close()
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes, connect_s: float) -> Call:
-        """Sends a request and waits for the answer's head.
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes, connect_s: float, proxy: str = "") -> Call:
+        """Sends a request, through a proxy if one is named, and waits for the answer's head.
 
         Raises:
             ProviderFailedError: no connection within the limit, or the connection broke before an answer.
@@ -153,37 +157,43 @@ class HttpCalls:
         started = loop.time()
         _idle_since.set(None)
         try:
-            return await self._send("POST", url, headers, body, connect_s)
+            return await self._send("POST", url, headers, body, connect_s, proxy)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
             if not _was_stale(_idle_since.get(), started, loop.time()):
                 raise ProviderFailedError(_failure_before_answer(error)) from error
         except _BROKEN as error:
             raise ProviderFailedError(_failure_before_answer(error)) from error
         try:
-            return await self._send("POST", url, headers, body, connect_s)
+            return await self._send("POST", url, headers, body, connect_s, proxy)
         except _BROKEN as error:
             raise ProviderFailedError(_failure_before_answer(error)) from error
 
-    async def get(self, url: str, headers: Mapping[str, str], connect_s: float) -> Call:
+    async def get(self, url: str, headers: Mapping[str, str], connect_s: float, proxy: str = "") -> Call:
         """Asks for a document.
 
         Raises:
             ProviderFailedError: no answer came.
         """
         try:
-            return await self._send("GET", url, headers, None, connect_s)
+            return await self._send("GET", url, headers, None, connect_s, proxy)
         except _BROKEN as error:
             raise ProviderFailedError(_failure_before_answer(error)) from error
 
     async def _send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, connect_s: float
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, connect_s: float, proxy: str
     ) -> Call:
         # aiohttp writes large bodies in pieces only when they come as a file.
         data = io.BytesIO(body) if body is not None and len(body) > _LARGE_REQUEST_BYTES else body
         # What is percent-encoded stays so: a signature covers it, and a model's name may hold a slash.
         address = URL(url, encoded=True) if "%" in url else url
         response = await self._session.request(
-            method, address, headers=headers, data=data, timeout=self._timeout(connect_s), allow_redirects=False
+            method,
+            address,
+            headers=headers,
+            data=data,
+            timeout=self._timeout(connect_s),
+            allow_redirects=False,
+            proxy=proxy or None,
         )
         return Call(response, self._draining)
 
@@ -198,9 +208,13 @@ class HttpCalls:
 
 @asynccontextmanager
 async def open_http_calls(max_connections: int) -> AsyncIterator[HttpCalls]:
-    """The client of this process: keep-alive, a DNS cache, no cookies, no redirects, no proxy from the environment."""
+    """The client of this process: keep-alive, caches of DNS and TLS sessions, no cookies, redirects or foreign proxies."""
     connector = _Connector(
-        limit=max_connections, keepalive_timeout=_KEEP_ALIVE_S, ttl_dns_cache=_DNS_CACHE_S, use_dns_cache=True
+        resuming_context(),
+        limit=max_connections,
+        keepalive_timeout=_KEEP_ALIVE_S,
+        ttl_dns_cache=_DNS_CACHE_S,
+        use_dns_cache=True,
     )
     async with ClientSession(
         connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False, raise_for_status=False
@@ -224,7 +238,7 @@ def _failure_before_answer(error: Exception) -> Failure:
     """Messages of the client name hosts and ports: none of them is passed on."""
     if isinstance(error, aiohttp.ServerTimeoutError):
         return Failure(FailureClass.TIMEOUT, message="The provider could not be reached in time.", phase=Phase.CONNECT)
-    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.InvalidURL):
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError | aiohttp.InvalidURL):
         return Failure(FailureClass.UPSTREAM, message="The provider could not be reached.", phase=Phase.CONNECT)
     return Failure(
         FailureClass.UPSTREAM, message="The provider closed the connection without an answer.", phase=Phase.FIRST_EVENT

@@ -17,6 +17,7 @@ from libs.metrics import Metrics
 from libs.telemetry import open_tracer
 from services.provider_adapter.access import Access, find_access
 from services.provider_adapter.attempts import Attempts
+from services.provider_adapter.credential_limits import CredentialLimits
 from services.provider_adapter.credentials.table import authorizers
 from services.provider_adapter.http_calls import HttpCalls, open_http_calls
 from services.provider_adapter.keeper import RegistryKeeper
@@ -26,20 +27,24 @@ from services.provider_adapter.registry import Registry
 from services.provider_adapter.server import ProviderAdapterServicer
 from services.provider_adapter.settings import Settings
 from services.provider_adapter.upstream_models import UpstreamModels
+from services.provider_adapter.warm_up import warm_up
 
 NAME = "provider_adapter"
 
 
 def build_registry(settings: Settings, access: Access) -> Registry:
     """Who is called how."""
+    proxy = settings.proxy.get_secret_value() if settings.proxy else ""
     return Registry(
         protocols(),
         access.hosts,
         access.credentials,
-        authorizers=authorizers(),
+        authorizers=authorizers(proxy),
         simulator_base_url=settings.simulator_base_url,
         upstream_base_url=settings.upstream_base_url,
         upstream_api_key=settings.upstream_api_key.get_secret_value() if settings.upstream_api_key else "",
+        proxy=proxy,
+        proxies={slug: url.get_secret_value() for slug, url in settings.proxies.items()},
     )
 
 
@@ -57,11 +62,13 @@ def build(
     *,
     clock: Clock,
     media: MediaFetcher | None = None,
+    limits: CredentialLimits | None = None,
     tracer: Tracer | None = None,
     keeper: RegistryKeeper | None = None,
 ) -> Service:
     """The service on top of open resources."""
-    servicer = ProviderAdapterServicer(registry, Attempts(calls, clock, media), UpstreamModels(registry, calls), tracer)
+    attempts = Attempts(calls, clock, media, limits)
+    servicer = ProviderAdapterServicer(registry, attempts, UpstreamModels(registry, calls), tracer)
     return Service(
         NAME,
         add_servicers=lambda table: add_ProviderAdapterServiceServicer_to_server(servicer, table),
@@ -80,5 +87,8 @@ async def run(settings: Settings, environ: Mapping[str, str]) -> None:
         media = await stack.enter_async_context(open_media_fetcher(settings.media))
         registry = build_registry(settings, find_access(settings, environ))
         keeper = build_keeper(settings, environ, registry)
-        service = build(registry, calls, clock=SystemClock(), media=media, tracer=tracer, keeper=keeper)
+        limits = CredentialLimits(settings.max_calls_per_credential)
+        clock = SystemClock()
+        service = build(registry, calls, clock=clock, media=media, limits=limits, tracer=tracer, keeper=keeper)
+        await warm_up(calls, registry, settings.warm_up)
         await run_service(service, settings.serving, metrics=metrics, tracer=tracer, stop=stop)

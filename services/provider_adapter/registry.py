@@ -38,6 +38,7 @@ _SIMULATED_VERSIONS: Mapping[str, str] = {
     "vertex": _VERTEX,
     "vertex-anthropic": _VERTEX,
 }
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 _NO_AUTHORIZERS: Mapping[str, AuthorizerFactory] = MappingProxyType({})
 
 
@@ -49,6 +50,7 @@ class Upstream:
         media: what its format takes as bytes alone.
         authorizer: makes the proof of who calls anew for each request; None: `headers` hold it.
         fingerprint: of replies in formats that have none; so simulated ones can be told in every format.
+        proxy: on the way there; may hold a password.
     """
 
     slug: str
@@ -60,6 +62,7 @@ class Upstream:
     authorizer: Authorizer | None = field(default=None, repr=False)
     media: MediaNeeds = NO_MEDIA
     fingerprint: str = ""
+    proxy: str = field(default="", repr=False)
 
     def url(self, path: str) -> str:
         """The address of a request; a query that belongs to the host stays at its end."""
@@ -87,6 +90,8 @@ class Registry:
         authorizers: by protocol, or the name that a host has for it; makers of what proves who calls where a constant header does not.
         simulator_base_url: stands in for every provider.
         upstream_base_url: an OpenAI-compatible server that stands in for providers without a credential.
+        proxy: on the way to providers' own hosts.
+        proxies: by provider slug, where it is another one; empty text: none. The operator's upstream has none but here.
     """
 
     def __init__(
@@ -99,6 +104,8 @@ class Registry:
         simulator_base_url: str | None = None,
         upstream_base_url: str | None = None,
         upstream_api_key: str = "",
+        proxy: str = "",
+        proxies: Mapping[str, str] = _NOTHING,
     ) -> None:
         self._protocols = protocols
         self._hosts = hosts
@@ -107,6 +114,8 @@ class Registry:
         self._simulator_base_url = simulator_base_url.rstrip("/") if simulator_base_url else None
         self._upstream_base_url = upstream_base_url
         self._upstream_api_key = upstream_api_key
+        self._proxy = proxy
+        self._proxies = proxies
         self._found: dict[_Door, Upstream] = {}
 
     @property
@@ -149,14 +158,16 @@ class Registry:
         if host is not None and slug in self._credentials:
             protocol = door.protocol or host.protocol
             base_url = host.doors.get(protocol, host.base_url)
-            return self._upstream(door, protocol, base_url, self._credentials[slug], host)
+            upstream = self._upstream(door, protocol, base_url, self._credentials[slug], host)
+            return replace(upstream, proxy=self._proxies.get(slug, self._proxy))
         if self._upstream_base_url:
             return self._at_upstream(door, self._upstream_base_url)
         message = f"No credential is configured for the provider {slug}."
         raise ProviderFailedError(Failure(FailureClass.AUTHENTICATION, message=message))
 
     def _at_upstream(self, door: _Door, base_url: str) -> Upstream:
-        return self._upstream(door._replace(slug=UPSTREAM_SLUG), _OPENAI, base_url, self._upstream_api_key)
+        upstream = self._upstream(door._replace(slug=UPSTREAM_SLUG), _OPENAI, base_url, self._upstream_api_key)
+        return replace(upstream, proxy=self._proxies.get(UPSTREAM_SLUG, ""))
 
     def _at_simulator(self, door: _Door, simulator_base_url: str) -> Upstream:
         slug = door.slug

@@ -52,6 +52,18 @@ class Settings(ServiceSettings):
     max_connections: int = Field(
         default=4096, ge=1, le=65536, description="connections to providers at most, per process"
     )
+    max_calls_per_credential: int | None = Field(
+        default=None, ge=1, le=65536, description="calls at a time with one credential, per process; none: no limit"
+    )
+    proxy: SecretStr | None = Field(
+        default=None, description="http:// URL of a proxy on the way to providers' own hosts; may hold a password"
+    )
+    proxies: dict[str, SecretStr] = Field(
+        default_factory=dict, description="JSON object, provider slug to its own proxy; empty text: none"
+    )
+    warm_up: list[str] = Field(
+        default_factory=list, max_length=1000, description="JSON list, slugs of providers to connect to at the start"
+    )
     media: MediaSettings = Field(default_factory=MediaSettings)
     serving: ServingSettings = Field(default_factory=ServingSettings)
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
@@ -65,3 +77,19 @@ class Settings(ServiceSettings):
     @classmethod
     def _http_urls(cls, value: dict[str, str]) -> dict[str, str]:
         return {slug: checked_base_url(url) for slug, url in value.items()}
+
+    @field_validator("proxy")
+    @classmethod
+    def _proxy_url(cls, value: SecretStr | None) -> SecretStr | None:
+        return None if value is None else _checked_proxy(value)
+
+    @field_validator("proxies")
+    @classmethod
+    def _proxy_urls(cls, value: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        return {slug: _checked_proxy(url) if url.get_secret_value() else url for slug, url in value.items()}
+
+
+def _checked_proxy(url: SecretStr) -> SecretStr:
+    if not url.get_secret_value().startswith(("http://", "https://")):
+        raise ValueError("must be an http or https URL")
+    return url

@@ -40,7 +40,8 @@ class UpstreamModels:
         call: Call | None = None
         try:
             with deadline:
-                call = await self._calls.get(self._upstream.url("/models"), self._upstream.headers, _LIMIT_S)
+                url = self._upstream.url("/models")
+                call = await self._calls.get(url, self._upstream.headers, _LIMIT_S, self._upstream.proxy)
                 if call.status >= 500:
                     raise _unreachable()
                 return _model_ids(await _read(call)) if call.status == 200 else None

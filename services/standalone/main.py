@@ -50,9 +50,11 @@ from services.launch.settings import LaunchSettings
 from services.launch.upstream import Upstream, UpstreamKind, choose_upstream, running_simulator
 from services.provider_adapter import main as provider_adapter
 from services.provider_adapter.access import find_access
+from services.provider_adapter.credential_limits import CredentialLimits
 from services.provider_adapter.http_calls import open_http_calls
 from services.provider_adapter.media.fetcher import open_media_fetcher
 from services.provider_adapter.settings import Settings as AdapterSettings
+from services.provider_adapter.warm_up import warm_up
 from services.provider_simulator.settings import ProviderSimulatorSettings
 from services.router import main as router
 from services.router.settings import OwnRoutingSettings
@@ -111,12 +113,12 @@ async def _run_on(data_dir: Path, settings: LaunchSettings, stop: asyncio.Event)
         await event_log.ensure_topics(all_specs())
         spool = await Spool.open(data_dir / "spool")
         stack.push_async_callback(spool.close)
-        calls = await stack.enter_async_context(open_http_calls(4096))
         table = MethodTable(tracer=tracer)
         channel = InProcessChannel(table)
         adapter_settings = load(AdapterSettings, {"simulator_base_url": simulator})
-        registry = provider_adapter.build_registry(adapter_settings, access)
+        calls = await stack.enter_async_context(open_http_calls(adapter_settings.max_connections))
         media = await stack.enter_async_context(open_media_fetcher(adapter_settings.media))
+        registry = provider_adapter.build_registry(adapter_settings, access)
         delivery = load(DeliverySettings)
         webhook = await stack.enter_async_context(broadcast.open_webhook(delivery.webhook))
         services = [
@@ -134,6 +136,7 @@ async def _run_on(data_dir: Path, settings: LaunchSettings, stop: asyncio.Event)
                 calls,
                 clock=clock,
                 media=media,
+                limits=CredentialLimits(adapter_settings.max_calls_per_credential),
                 tracer=tracer,
                 keeper=provider_adapter.build_keeper(adapter_settings, os.environ, registry),
             ),
@@ -155,6 +158,7 @@ async def _run_on(data_dir: Path, settings: LaunchSettings, stop: asyncio.Event)
             http=load(DoorSettings).http.model_copy(update={"host": settings.host, "port": settings.port}),
             clock=clock, metrics=metrics, tracer=tracer, drain_s=_DRAIN_S,
         )  # fmt: skip
+        await warm_up(calls, registry, adapter_settings.warm_up)
         background = _join(services, table, edge)
         background["trim"] = lambda: _trim(event_log, clock)
         async with running(background) as failed:

@@ -36,11 +36,11 @@ class Token:
         self.until = until
 
 
-def google_authorizer(credential: str, base_url: str) -> "GoogleAuthorizer | None":
+def google_authorizer(credential: str, base_url: str, proxy: str = "") -> "GoogleAuthorizer | None":
     """Of a key in JSON; None for an API key or an access token, which is a header as it is."""
     if not credential.startswith("{"):
         return None
-    return GoogleAuthorizer(partial(_ask_google, credential, base_url))
+    return GoogleAuthorizer(partial(_ask_google, credential, base_url, proxy))
 
 
 class GoogleAuthorizer:
@@ -89,7 +89,7 @@ class GoogleAuthorizer:
             self._failed = (self._now_s(), error)
 
 
-def _ask_google(credential: str, base_url: str) -> Token:
+def _ask_google(credential: str, base_url: str, proxy: str) -> Token:
     """Asks the token server; blocks.
 
     Raises:
@@ -102,6 +102,8 @@ def _ask_google(credential: str, base_url: str) -> Token:
 
     with Session() as session:
         session.trust_env = False
+        if proxy:
+            session.proxies = {"http": proxy, "https": proxy}
         try:
             loaded = _loaded(credential, base_url)
             loaded.refresh(partial(Request(session), timeout=_ANSWER_S))
