@@ -98,7 +98,8 @@ def _of_gpt_5(name: str, version: tuple[int, int]) -> Traits:
     if version == (5, 0):
         return _thinker("minimal", *_COMMON)
     levels = _thinker("none", *_COMMON) if version == (5, 1) else _thinker("none", *_COMMON, "xhigh")
-    return levels._replace(rests=True)
+    # From 5.5 on they think at medium unless they are told otherwise.
+    return levels._replace(rests=version < (5, 5))
 
 
 def _thinker(*efforts: str) -> Traits:

@@ -58,6 +58,7 @@ class Dialect:
         cache_hints: whether `cache_control` is understood.
         developer: whether messages of the role `developer` are; else they are the system's.
         names: whether messages may carry a name.
+        documents: files are `document_url` parts, and sound is text.
         alternates: whether user and assistant must take turns, without tools.
         speaks_after_tools: whether the assistant must speak between a tool's result and the user.
         id_length: the exact length of tool call ids, of letters and digits; 0: any.
@@ -82,6 +83,7 @@ class Dialect:
     cache_hints: bool = False
     developer: bool = False
     names: bool = True
+    documents: bool = False
     alternates: bool = False
     speaks_after_tools: bool = False
     id_length: int = 0
@@ -171,6 +173,7 @@ DIALECTS: Mapping[str, Dialect] = {
         known=_MISTRAL,
         required_tool_choice="any",
         names=False,
+        documents=True,
         speaks_after_tools=True,
         id_length=9,
     ),

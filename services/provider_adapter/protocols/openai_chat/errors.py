@@ -36,7 +36,8 @@ _CREDIT = re.compile(
     re.IGNORECASE,
 )
 _MODEL = re.compile(
-    r"model_not_found|deploymentnotfound|model identifier is invalid|model `?[^ ]+`? does not exist", re.IGNORECASE
+    r"model_not_found|model_decommissioned|deploymentnotfound|model identifier is invalid|model `?[^ ]+`? does not exist",
+    re.IGNORECASE,
 )
 # The model wrote a call, or JSON, that its own host could not read: another try may go well.
 _MISWRITTEN = re.compile(r"tool_use_failed|json_validate_failed|output_parse_failed", re.IGNORECASE)
@@ -79,7 +80,7 @@ _BY_NUMBER: Mapping[str, FailureClass] = {
     "1008": FailureClass.INSUFFICIENT_CREDITS,
     "1026": FailureClass.CONTENT_POLICY,
     "1027": FailureClass.CONTENT_POLICY,
-    "1039": FailureClass.CONTEXT_LENGTH_EXCEEDED,
+    "1039": FailureClass.RATE_LIMITED,
     "1113": FailureClass.INSUFFICIENT_CREDITS,
     "1211": FailureClass.NOT_FOUND,
     "1261": FailureClass.CONTEXT_LENGTH_EXCEEDED,
@@ -87,6 +88,7 @@ _BY_NUMBER: Mapping[str, FailureClass] = {
     "1302": FailureClass.RATE_LIMITED,
     "1303": FailureClass.RATE_LIMITED,
     "1305": FailureClass.OVERLOADED,
+    "2049": FailureClass.AUTHENTICATION,
 }
 # Of an error inside a success, a status of these is believed; that the request was wrong is not, for it was accepted.
 _BELIEVED = frozenset({401, 402, 403, 408, 429, 498, 503, 504, 524, 529})
@@ -158,7 +160,7 @@ def complaint_of(value: Any) -> Complaint:
         value = value[0] if value else None
     if not isinstance(value, dict):
         return Complaint(_text(value))
-    inner = value.get("error")
+    inner = value.get("error") or value.get("base_resp")
     if isinstance(inner, dict):
         return _words(inner)
     if isinstance(inner, str):
@@ -211,7 +213,7 @@ def _class_of(status: int, complaint: Complaint) -> FailureClass:
             return failure_class
     if status == 429 and re.search("engine_overloaded", words):
         return FailureClass.OVERLOADED
-    if status in {400, 429} and complaint.code in _BY_NUMBER:
+    if status in {400, 429, 500} and complaint.code in _BY_NUMBER:
         return _BY_NUMBER[complaint.code]
     if status in _BY_STATUS:
         return _BY_STATUS[status]

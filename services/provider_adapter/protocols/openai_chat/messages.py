@@ -66,6 +66,22 @@ def _clean(message: Message, dialect: Dialect) -> None:
                 part.pop("cache_control", None)
     if not dialect.cache_hints:
         message.pop("cache_control", None)
+    if dialect.documents and isinstance(content, list):
+        message["content"] = [_as_document(part) for part in content]
+
+
+def _as_document(part: Any) -> Any:
+    """A file or a sound as Mistral has it."""
+    kind = part.get("type") if isinstance(part, dict) else None
+    value = part.get(kind) if isinstance(kind, str) else None
+    if not isinstance(value, dict):
+        return part
+    if kind == "file" and isinstance(value.get("file_data"), str):
+        named = {"document_name": value["filename"]} if isinstance(value.get("filename"), str) else {}
+        return {"type": "document_url", "document_url": value["file_data"], **named}
+    if kind == "input_audio" and isinstance(value.get("data"), str):
+        return {"type": "input_audio", "input_audio": value["data"]}
+    return part
 
 
 def _clean_history(message: Message, history: History) -> None:

@@ -7,11 +7,14 @@ from services.provider_adapter.protocols.openai_chat.errors import failure_of
 from services.provider_adapter.protocols.openai_chat.request import prepare
 from services.provider_adapter.protocols.openai_chat.response import whole
 from services.provider_adapter.protocols.openai_chat.stream import ChatStreamDecoder
-from services.provider_adapter.protocols.port import Attempt, Prepared, ReplyFacts
+from services.provider_adapter.protocols.port import Attempt, MediaNeeds, Prepared, ReplyFacts
 
 
 class OpenAiChat:
     """See `WireProtocol`."""
+
+    # Images are read by address; files and sound are in the request or nowhere.
+    media = MediaNeeds(frozenset({"file", "input_audio"}))
 
     def headers(self, credential: str) -> Mapping[str, str]:
         return {"Authorization": f"Bearer {credential}"} if credential else {}
