@@ -24,16 +24,17 @@ from libs.settings import SettingsError, load
 from services.analytics.settings import Settings as AnalyticsSettings
 from services.billing_ledger.settings import Settings as LedgerSettings
 from services.broadcast.settings import Settings as BroadcastSettings
-from services.distributed.parts import KafkaPart, ModulePart, PostgresPart
+from services.distributed.parts import KafkaPart, ModulePart
 from services.distributed.processes import Parts, ProcessSpec, ReplicasError, plan_processes, read_replicas
-from services.distributed.supervisor import Part, Supervisor
 from services.edge_proxy.settings import Settings as EdgeSettings
 from services.key_management.settings import Settings as KeySettings
 from services.launch.bootstrap import ensure_bootstrap, offered_models
 from services.launch.folder import held_folder
 from services.launch.output_file import announcement, write_private
 from services.launch.ports import LEFT_BEHIND_S, ensure_port_is_free
+from services.launch.postgres import PostgresPart
 from services.launch.settings import LaunchSettings
+from services.launch.supervisor import Part, Supervisor
 from services.launch.upstream import UpstreamKind, choose_upstream
 from services.provider_adapter.access import find_access
 from services.provider_adapter.settings import Settings as AdapterSettings

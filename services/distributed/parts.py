@@ -1,7 +1,7 @@
-"""The kinds of processes under supervision: our own modules, PostgreSQL, Kafka.
+"""The kinds of processes that this shape alone has under supervision: our own modules, Kafka.
 
-Owns how each is started and stopped. Invariant: children of ours end with us; PostgreSQL and Kafka that a killed run
-left behind are adopted or ended by the next start.
+Owns how each is started and stopped. Invariant: children of ours end with us; a Kafka that a killed run left behind is
+ended by the next start.
 """
 
 import asyncio
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final
 
 from libs.bus.kafka_process import KafkaProcess
-from libs.pg.embedded import EmbeddedPostgres
 from services.launch.settings import environment
 
 _STOP_LIMIT_S: Final = 15.0
@@ -56,26 +55,6 @@ class ModulePart:
         except TimeoutError:
             process.kill()
             await process.wait()
-
-
-class PostgresPart:
-    kind = "postgres"
-    name = "postgres"
-
-    def __init__(self, server: EmbeddedPostgres) -> None:
-        self._server = server
-
-    async def start(self) -> int:
-        await self._server.start()
-        assert self._server.pid is not None
-        return self._server.pid
-
-    async def wait(self) -> str:
-        await self._server.wait_dead()
-        return "postmaster gone"
-
-    async def stop(self) -> None:
-        await self._server.stop()
 
 
 class KafkaPart:

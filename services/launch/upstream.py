@@ -15,6 +15,7 @@ from typing import Final
 import orjson
 
 from services.launch.settings import LaunchSettings, environment
+from services.launch.supervisor import Supervisor
 
 _START_LIMIT_S: Final = 20.0
 _STOP_LIMIT_S: Final = 5.0
@@ -44,29 +45,72 @@ def choose_upstream(settings: LaunchSettings, credentials: Mapping[str, str]) ->
     return Upstream(UpstreamKind.SIMULATOR)
 
 
-class SimulatorFailedError(Exception):
+class SimulatorFailedError(OSError):
     """The simulator did not start; its log says why."""
 
 
 @asynccontextmanager
 async def running_simulator(data_dir: Path) -> AsyncIterator[str]:
-    """A simulator as a child process, for the length of the block; its base URL. It ends with us, however we end."""
-    log_path = data_dir / "provider_simulator.log"
-    with log_path.open("ab") as log:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "services.launch.child", "services.provider_simulator",
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
-            env=environment(), start_new_session=True,
-        )  # fmt: skip
-    assert process.stdout is not None
+    """A simulator as a child process, for the length of the block; its base URL.
+
+    It ends with us, however we end; if it dies before, it is started again at the same address.
+    """
+    part = SimulatorPart(data_dir / "provider_simulator.log")
+    await part.start()
+    supervisor = Supervisor(lambda: None)
+    supervisor.keep_alive(part)
     try:
-        async with asyncio.timeout(_START_LIMIT_S):
-            line = await process.stdout.readline()
-        if not line:
-            raise SimulatorFailedError(f"see {log_path}")
-        yield str(orjson.loads(line)["base_url"])
+        yield part.base_url
     finally:
-        await _end(process)
+        await supervisor.stop(lambda _: 0)
+
+
+class SimulatorPart:
+    """The simulator for the supervisor; it chooses a free port once."""
+
+    kind = "provider_simulator"
+    name = "provider_simulator"
+
+    def __init__(self, log_path: Path) -> None:
+        self._log_path = log_path
+        self._process: asyncio.subprocess.Process | None = None
+        self.base_url = ""
+
+    async def start(self) -> int:
+        """Returns when it listens. Fine to call while it runs.
+
+        Raises:
+            SimulatorFailedError: it does not start.
+            TimeoutError: not in time.
+        """
+        if self._process is not None and self._process.returncode is None:
+            return self._process.pid
+        port = {"SWITCHYARD_PROVIDER_SIMULATOR_PORT": self.base_url.rpartition(":")[2]} if self.base_url else {}
+        with self._log_path.open("ab") as log:
+            process = self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "services.launch.child", "services.provider_simulator",
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
+                env={**environment(), **port}, start_new_session=True,
+            )  # fmt: skip
+        assert process.stdout is not None
+        try:
+            async with asyncio.timeout(_START_LIMIT_S):
+                line = await process.stdout.readline()
+            if not line:
+                raise SimulatorFailedError(f"the simulator does not start; see {self._log_path}")
+        except BaseException:
+            await _end(process)
+            raise
+        self.base_url = str(orjson.loads(line)["base_url"])
+        return process.pid
+
+    async def wait(self) -> str:
+        assert self._process is not None
+        return f"exit status {await self._process.wait()}"
+
+    async def stop(self) -> None:
+        if self._process is not None:
+            await _end(self._process)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -46,7 +46,9 @@ from services.launch.bootstrap import ensure_bootstrap, offered_models
 from services.launch.folder import held_folder
 from services.launch.output_file import announcement, write_private
 from services.launch.ports import LEFT_BEHIND_S, ensure_port_is_free
+from services.launch.postgres import PostgresPart
 from services.launch.settings import LaunchSettings
+from services.launch.supervisor import Supervisor
 from services.launch.upstream import Upstream, UpstreamKind, choose_upstream, running_simulator
 from services.provider_adapter import main as provider_adapter
 from services.provider_adapter.access import find_access
@@ -172,16 +174,18 @@ async def _run_on(data_dir: Path, settings: LaunchSettings, stop: asyncio.Event)
 
 @asynccontextmanager
 async def _postgres(settings: LaunchSettings, data_dir: Path) -> AsyncIterator[str]:
-    """A DSN: the operator's, or that of an embedded server that runs for the length of the block."""
+    """A DSN: the operator's, or that of an embedded server that is kept running for the length of the block."""
     if settings.postgres_dsn is not None:
         yield settings.postgres_dsn.get_secret_value()
         return
     server = EmbeddedPostgres(data_dir / "postgres")
     await server.start()
+    supervisor = Supervisor(lambda: None)
+    supervisor.keep_alive(PostgresPart(server))
     try:
         yield server.dsn
     finally:
-        await server.stop()
+        await supervisor.stop(lambda _: 0)
 
 
 async def _migrate(pool: asyncpg.Pool) -> None:
