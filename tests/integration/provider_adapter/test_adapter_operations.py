@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from libs.settings import load
+from services.provider_adapter.credentials.table import authorizers
 from services.provider_adapter.http_calls import HttpCalls
 from services.provider_simulator.server import start
 from services.provider_simulator.settings import ProviderSimulatorSettings
@@ -85,6 +86,19 @@ async def test_failures_are_of_the_same_classes_as_chats(
     name = {"embeddings": "input", "rerank": "query", "completions": "prompt"}[operation]
     outcome = await run(simulated, operation, **{name: f"hello [[sim {dial}]]"})
     assert outcome.failure["class"] == expected
+
+
+async def test_azures_key_opens_the_simulators_door(calls: HttpCalls) -> None:
+    simulator = await start(load(ProviderSimulatorSettings, {"refuse_unknown_parameters": True}))
+    try:
+        outcome = await run(
+            adapter_on(calls, simulator_base_url=simulator.base_url, authorizers=authorizers()),
+            "embeddings",
+            protocol="azure",
+        )
+        assert len(result(outcome)["data"]) == 2
+    finally:
+        await simulator.stop()
 
 
 async def test_operation_that_a_format_has_not_is_a_failure_that_another_provider_may_not_share(

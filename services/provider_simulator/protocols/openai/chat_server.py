@@ -21,7 +21,7 @@ from services.provider_simulator.core.statistics import Outcome, Statistics, Tal
 from services.provider_simulator.player import hang_up, play
 from services.provider_simulator.protocols.openai.chat_reply import ChatReply
 from services.provider_simulator.protocols.openai.chat_request import ChatRequest, model_of, parse_body, read_request
-from services.provider_simulator.protocols.openai.errors import RefusedError, error_headers, refusal_body
+from services.provider_simulator.protocols.openai.errors import RefusedError, check_key, error_headers, refusal_body
 from services.provider_simulator.protocols.openai.prompt_tokens import CountsText
 
 Result = TypeVar("Result")
@@ -117,19 +117,8 @@ class ChatServer:
         return read_request(body, self._counter, refuse_unknown=self._limits.refuse_unknown_parameters)
 
     def _authorize(self, request: web.Request) -> None:
-        if not self._limits.require_bearer:
-            return
-        if request.headers.get("api-key", "").strip():
-            # Azure's way to say the same.
-            return
-        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not key.strip():
-            raise RefusedError(
-                "You didn't provide an API key. You need to provide your API key in an Authorization header using "
-                "Bearer auth (i.e. Authorization: Bearer YOUR_KEY).",
-                status=401,
-                code="invalid_api_key",
-            )
+        if self._limits.require_bearer:
+            check_key(request.headers)
 
     def _provider(self, request: web.Request) -> Provider:
         slug = request.match_info.get("provider", ANY_PROVIDER)

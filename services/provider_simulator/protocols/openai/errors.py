@@ -48,6 +48,19 @@ class RefusedError(Exception):
         self.code = code
 
 
+def check_key(headers: Mapping[str, str]) -> None:
+    """Raises RefusedError: no key came, neither OpenAI's way nor Azure's."""
+    scheme, _, key = headers.get("Authorization", "").partition(" ")
+    if (scheme.lower() == "bearer" and key.strip()) or headers.get("api-key", "").strip():
+        return
+    raise RefusedError(
+        "You didn't provide an API key. You need to provide your API key in an Authorization header using "
+        "Bearer auth (i.e. Authorization: Bearer YOUR_KEY).",
+        status=401,
+        code="invalid_api_key",
+    )
+
+
 def refusal_body(refused: RefusedError) -> bytes:
     return error_body(refused.message, refused.kind, refused.param, refused.code)
 

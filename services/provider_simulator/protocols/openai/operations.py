@@ -15,6 +15,7 @@ from services.provider_simulator.protocols.native import NativeServer, RefusedNa
 from services.provider_simulator.protocols.openai.chat_request import model_of
 from services.provider_simulator.protocols.openai.errors import (
     RefusedError,
+    check_key,
     error_headers,
     refusal_body,
     simulated_error,
@@ -57,9 +58,10 @@ class OperationFormat:
         self._refuse_unknown = refuse_unknown
 
     def authorize(self, request: web.Request) -> None:
-        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not key.strip():
-            raise OpenAiRefusedError(RefusedError("You didn't provide an API key.", status=401, code="invalid_api_key"))
+        try:
+            check_key(request.headers)
+        except RefusedError as refused:
+            raise OpenAiRefusedError(refused) from None
 
     def model_of(self, request: web.Request, body: Mapping[str, Any]) -> str:  # noqa: ARG002 (elsewhere it is in the path)
         try:
