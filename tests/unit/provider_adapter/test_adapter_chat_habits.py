@@ -270,7 +270,8 @@ def test_hosts_words_for_thinking() -> None:
     [
         (1002, FailureClass.RATE_LIMITED),
         (1008, FailureClass.INSUFFICIENT_CREDITS),
-        (1039, FailureClass.CONTEXT_LENGTH_EXCEEDED),
+        (1039, FailureClass.RATE_LIMITED),
+        (2049, FailureClass.AUTHENTICATION),
         (1004, FailureClass.AUTHENTICATION),
         (1000, FailureClass.UPSTREAM),
     ],
@@ -324,6 +325,8 @@ def test_databricks_lists_and_codes_are_read() -> None:
         (429, {"error": {"type": "engine_overloaded_error", "message": "busy"}}, FailureClass.OVERLOADED),
         (429, {"error": {"type": "exceeded_current_quota_error", "message": "pay"}}, FailureClass.INSUFFICIENT_CREDITS),
         (429, {"error": {"code": "insufficient_quota", "message": "pay"}}, FailureClass.INSUFFICIENT_CREDITS),
+        (500, {"base_resp": {"status_code": 1008, "status_msg": "pay"}}, FailureClass.INSUFFICIENT_CREDITS),
+        (400, {"error": {"code": "model_decommissioned", "message": "gone"}}, FailureClass.NOT_FOUND),
         (412, {"error": {"message": "too big"}}, FailureClass.REQUEST_TOO_LARGE),
         (400, {"error": {"message": "maximum context length is 131072 tokens"}}, FailureClass.CONTEXT_LENGTH_EXCEEDED),
         (200, {"success": False, "errors": [{"code": 7003, "message": "no route"}]}, FailureClass.UPSTREAM),
