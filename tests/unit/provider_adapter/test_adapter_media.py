@@ -254,7 +254,7 @@ def test_formats_say_which_media_they_want_as_bytes() -> None:
 
     assert places(GEMINI) == [f"messages[0].content[{n}]" for n in (0, 1, 5, 6, 8)]
     assert places(media_needs_of(AnthropicMessages())) == ["messages[0].content[1]"]
-    assert media_needs_of(OpenAiChat()) is NO_MEDIA
+    assert places(media_needs_of(OpenAiChat())) == [f"messages[0].content[{n}]" for n in (6, 8)]
     assert places(NO_MEDIA) == []
 
 
