@@ -289,3 +289,6 @@ def test_arguments_that_are_an_object_become_text() -> None:
     choice, _ = whole({"role": "assistant", "tool_calls": [call("a", {"x": 1})]})
 
     assert choice["message"]["tool_calls"][0]["function"]["arguments"] == '{"x":1}'
+
+
+# DeepSeek, Moonshot, Z.AI
