@@ -8,11 +8,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import SERVICE_NAME, Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import Tracer
 
 from libs.settings import TelemetrySettings
@@ -24,12 +19,9 @@ async def open_tracer(service: str, settings: TelemetrySettings) -> AsyncIterato
     if settings.otlp_endpoint is None:
         yield None
         return
-    provider = TracerProvider(
-        resource=Resource.create({SERVICE_NAME: service}),
-        sampler=ParentBased(TraceIdRatioBased(settings.sample_ratio)),
-    )
-    exporter = OTLPSpanExporter(endpoint=f"{settings.otlp_endpoint.rstrip('/')}/v1/traces")
-    provider.add_span_processor(BatchSpanProcessor(exporter, max_queue_size=8192, max_export_batch_size=512))
+    from libs.trace_export import exporting_provider  # noqa: PLC0415 (see there)
+
+    provider = exporting_provider(service, settings.otlp_endpoint, settings.sample_ratio)
     try:
         yield provider.get_tracer("switchyard")
     finally:
