@@ -106,7 +106,11 @@ class EventLog(Protocol):
         ...
 
     async def lag(self, topic: str, group: str) -> int:
-        """Records of the topic that the group has not committed yet."""
+        """Records of the topic that the group has not committed yet.
+
+        Raises:
+            OSError: the log cannot be reached now.
+        """
         ...
 
     async def close(self) -> None: ...

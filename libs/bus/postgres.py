@@ -246,7 +246,12 @@ class PostgresEventLog:
                 await _close(connection)
 
     async def lag(self, topic: str, group: str) -> int:
-        lag: int | None = await self._pool.fetchval(self._sql.lag, topic, group)
+        try:
+            lag: int | None = await self._pool.fetchval(self._sql.lag, topic, group)
+        except Exception as error:
+            if is_database_away(error):
+                raise ConnectionError(f"the event log is away: {type(error).__name__}") from error
+            raise
         return lag or 0
 
     async def trim(self, topic: str, *, before_ms: int) -> int:
