@@ -318,6 +318,9 @@ END = {"type": "response.completed", "response": {"status": "completed", "output
 def test_an_error_event_and_the_failed_response_after_it_have_the_class_of_their_code() -> None:
     limit = {"type": "error", "code": "rate_limit_exceeded", "message": "slow down", "param": None}
     nested = {"type": "error", "error": {"type": "too_many_requests", "code": "rate_limit_exceeded", "message": "slow"}}
+    azures = {"type": "error", "error": {"type": "too_many_requests", "code": "too_many_requests", "message": "slow"}}
+    nameless = {"type": "error", "error": {"type": "server_error", "code": None, "message": "Sorry."}}
+    filtered = {"code": "content_filter", "message": "no"}
     error = {"code": "server_error", "message": "boom"}
     failed = {"type": "response.failed", "response": {"status": "failed", "error": error}}
 
@@ -325,6 +328,9 @@ def test_an_error_event_and_the_failed_response_after_it_have_the_class_of_their
         (events(limit, failed), FailureClass.RATE_LIMITED),
         (events(nested), FailureClass.RATE_LIMITED),
         (events(failed), FailureClass.UPSTREAM),
+        (events(azures), FailureClass.RATE_LIMITED),
+        (events(nameless), FailureClass.UPSTREAM),
+        (events({"type": "response.failed", "response": {"error": filtered}}), FailureClass.CONTENT_POLICY),
     ):
         failure = Decoded(WIRE, raw).failure
         assert failure is not None

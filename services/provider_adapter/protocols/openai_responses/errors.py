@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.provider_adapter.protocols.failures import Failure, FailureClass
-from services.provider_adapter.protocols.openai_chat.errors import broken, complaint_of
+from services.provider_adapter.protocols.openai_chat.errors import broken_within, complaint_of
 
 _BY_CODE: Mapping[str, FailureClass] = {
     "rate_limit_exceeded": FailureClass.RATE_LIMITED,
@@ -30,6 +30,6 @@ def failure_of_error(value: Any) -> Failure:
         if isinstance(response, dict) and response.get("error"):
             holder = response
     complaint = complaint_of(holder)
-    failure = broken(200, complaint)
+    failure = broken_within(complaint)
     found = _BY_CODE.get(complaint.code) or _BY_CODE.get(complaint.kind)
     return Failure(found or failure.failure_class, 200, failure.message, failure.code)
