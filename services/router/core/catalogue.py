@@ -15,6 +15,7 @@ from libs.pricing import Tier
 from services.router.core.vocabulary import CALLABLE_KINDS, CHAT, SERVES_CHAT
 
 _FREE = NanoUsdPerMillion(0)
+_REQUEST_SHARE = 1000
 _VERSION = re.compile(r"(?<![0-9])[0-9]{1,2}(\.[0-9]{1,2})?(?![0-9])")
 
 
@@ -40,8 +41,11 @@ class Price:
 
     @property
     def blend(self) -> int:
-        """Four times the 3 : 1 blend of prompt and completion price; only ever compared."""
-        return 3 * self.prompt + self.completion
+        """Four times the 3 : 1 blend of prompt and completion price; only ever compared.
+
+        What is sold by the request alone counts as if a request were 4,000 tokens.
+        """
+        return 3 * self.prompt + self.completion or self.request // _REQUEST_SHARE
 
     @property
     def is_free(self) -> bool:

@@ -10,7 +10,7 @@ from libs.errors import AppError, Kind
 from services.router.core.health import UNKNOWN_HEALTH, HealthSnapshot, Percentiles, Standing
 from services.router.core.plan import MAX_MODELS, make_plan
 from services.router.core.wishes import NO_PREFERENCES, Features, Preferences, Sort, Wishes
-from tests.unit.router.making import catalogue, endpoint, model, plan, slugs
+from tests.unit.router.making import catalogue, endpoint, model, plan, price, slugs
 
 A, B, C = endpoint("a", 100), endpoint("b", 200), endpoint("c", 300)
 
@@ -43,6 +43,15 @@ def test_endpoints_after_the_first_are_tried_cheapest_first() -> None:
 def test_completion_price_counts_a_quarter_of_the_blend() -> None:
     made = catalogue(model([A])).models["acme/one"].endpoints[0]
     assert made.blend == 3 * 100 + 100
+
+
+def test_endpoints_sold_by_the_request_rank_by_its_price() -> None:
+    dear, cheap = (
+        endpoint(slug, price=price(0, request=amount)) for slug, amount in (("dear", 2_000_000), ("cheap", 1_000_000))
+    )
+    assert slugs(plan([dear, cheap], preferences=Preferences(sort=Sort.PRICE))) == ["cheap", "dear"]
+    firsts = Counter(slugs(plan([dear, cheap], seed=f"gen-{number}"))[0] for number in range(500))
+    assert 350 <= firsts["cheap"] <= 450
 
 
 def test_free_endpoints_come_first_in_random_order() -> None:
