@@ -29,6 +29,8 @@ _SQLSTATES = frozenset(
         "55P03",  # lock not available in time
     }
 )
+_BROKEN_CONVERSATION = ("cannot switch to state", "unknown protocol state")
+"""What asyncpg says when a server dies in the middle of an answer; the next connection knows nothing of it."""
 _CLOSED = ("is closed", "is closing", "has been released back to the pool")
 
 
@@ -42,6 +44,9 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, asyncpg.InterfaceError):
         text = str(error)
         return any(words in text for words in _CLOSED)
+    if isinstance(error, asyncpg.InternalClientError):
+        text = str(error)
+        return any(words in text for words in _BROKEN_CONVERSATION)
     if isinstance(error, AppError):
         return error.reason == "SERVICE_UNAVAILABLE"
     return isinstance(error, OSError | asyncpg.TargetServerAttributeNotMatched)  # TimeoutError is an OSError

@@ -28,6 +28,7 @@ AWAY = (
     asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation"),
     asyncpg.TooManyConnectionsError("sorry, too many clients already"),
     asyncpg.InterfaceError("pool is closing"),
+    asyncpg.InternalClientError("cannot switch to state 11; another operation (2) is in progress"),
     ConnectionResetError("reset"),
     TimeoutError(),
 )
@@ -43,7 +44,7 @@ async def test_database_that_is_away_is_a_connection_error(error: Exception) -> 
 
 async def test_watcher_outlives_a_database_that_goes_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lag, "_INTERVAL_S", 0.0)
-    pool: Any = BrokenPool(*AWAY)
+    pool: Any = BrokenPool(*AWAY, RuntimeError("what nobody thought of"))
     metrics = Metrics()
     watching = asyncio.create_task(lag.watch_lag(PostgresEventLog(pool), "topic", "group", metrics))
     async with asyncio.timeout(5):

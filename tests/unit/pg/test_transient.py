@@ -24,6 +24,7 @@ AWAY: list[Exception] = [
     asyncpg.ReadOnlySQLTransactionError("cannot execute INSERT in a read-only transaction"),
     asyncpg.InterfaceError("cannot perform operation: connection is closed"),
     asyncpg.InterfaceError("pool is closing"),
+    asyncpg.InternalClientError("cannot switch to state 11; another operation (2) is in progress"),
     unavailable("postgres"),
 ]
 
