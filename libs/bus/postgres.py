@@ -90,7 +90,7 @@ class PostgresEventLog:
             await self._append(self._pool, records)
         except asyncpg.DataError as error:
             raise ValueError("PostgreSQL cannot hold one of the records") from error
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
             if isinstance(error, _NOT_SET_UP) or is_database_away(error):
                 raise ConnectionError(f"the event log cannot be reached: {type(error).__name__}") from error
             raise
@@ -338,5 +338,5 @@ def _delivered(topic: str, rows: Iterable[asyncpg.Record]) -> list[Delivered]:
 async def _close(connection: _Connection) -> None:
     try:
         await connection.close(timeout=_CLOSE_TIMEOUT_S)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
         connection.terminate()

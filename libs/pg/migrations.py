@@ -76,7 +76,7 @@ async def migrate(
             while (name := await _apply_next(pool, schema, wanted, lock_timeout_s, statement_timeout_s)) is not None:
                 applied.append(name)
                 logger.info("migrated", extra=facts(schema=schema, file=name))
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
             if not is_transient(error):
                 raise
             waiting.warning("waiting to migrate", schema=schema, error=f"{type(error).__name__}: {error}")

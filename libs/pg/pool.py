@@ -90,7 +90,7 @@ async def _wait_for_pool(
         try:
             await pool
             await pool.fetchval("SELECT 1")
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
             pool.terminate()
             if not is_transient(error) and not isinstance(error, _NOT_THERE_YET):
                 raise
@@ -115,7 +115,7 @@ async def _close(pool: asyncpg.Pool) -> None:
     try:
         async with asyncio.timeout(_CLOSE_TIMEOUT_S):
             await pool.close()
-    except (TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
         logger.warning("closed the pool by force", extra=facts(error=type(error).__name__))
         pool.terminate()
 

@@ -199,7 +199,7 @@ async def _trim(event_log: PostgresEventLog, clock: Clock) -> None:
         for spec in all_specs():
             try:
                 await event_log.trim(spec.name, before_ms=clock.now_ms() - spec.retention_hours * 3_600_000)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
                 logger.warning("event log not trimmed", extra=facts(topic=spec.name, reason=type(error).__name__))
         await asyncio.sleep(_TRIM_INTERVAL_S)
 

@@ -1,4 +1,4 @@
-"""Watching a group's lag: a database that is away, in whichever words it says so, ends nothing."""
+"""A database that is away, in whichever words it says so: the event log is away, and watching a group's lag goes on."""
 
 import asyncio
 from typing import Any
@@ -7,6 +7,7 @@ import asyncpg
 import pytest
 
 from libs.bus import lag
+from libs.bus.port import Record
 from libs.bus.postgres import PostgresEventLog
 from libs.metrics import Metrics
 
@@ -21,6 +22,8 @@ class BrokenPool:
         if self.errors:
             raise self.errors.pop(0)
         return 7
+
+    fetchrow = fetchval
 
 
 AWAY = (
@@ -40,6 +43,13 @@ async def test_database_that_is_away_is_a_connection_error(error: Exception) -> 
     with pytest.raises(OSError):  # noqa: PT011 (any kind of it is what the port promises)
         await PostgresEventLog(pool).lag("topic", "group")
     assert await PostgresEventLog(pool).lag("topic", "group") == 7
+
+
+@pytest.mark.parametrize("error", AWAY, ids=lambda error: type(error).__name__)
+async def test_publishing_to_a_database_that_is_away_is_a_connection_error(error: Exception) -> None:
+    pool: Any = BrokenPool(error)
+    with pytest.raises(OSError):  # noqa: PT011 (any kind of it is what the port promises)
+        await PostgresEventLog(pool).publish([Record("topic", "key", b"value")])
 
 
 async def test_watcher_outlives_a_database_that_goes_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
