@@ -12,7 +12,7 @@ from typing import Any
 from services.provider_adapter.protocols.openai_chat.response import dumps_reply
 from services.provider_adapter.protocols.port import Attempt, Prepared
 from services.provider_adapter.protocols.sse import Splitter
-from services.provider_adapter.protocols.translated import TranslatedStream, broken_reply, label
+from services.provider_adapter.protocols.translated import TranslatedStream, broken_reply, label, whole_message
 
 MOST_CITATIONS = 1_024
 _MOST_BLOCKS = 1_024
@@ -199,18 +199,7 @@ class GatheredBlocks:
         self.calls.append({"id": label(call_id), "type": "function", "function": function})
 
     def message(self) -> dict[str, Any]:
-        content = "".join(self._texts)
-        message: dict[str, Any] = {"content": content if content or not self.calls else None}
-        thoughts = "".join(self._thoughts)
-        if thoughts:
-            message["reasoning"] = thoughts
-        if self.calls:
-            message["tool_calls"] = self.calls
-        if self._details:
-            message["reasoning_details"] = self._details
-        if self._annotations:
-            message["annotations"] = self._annotations
-        return message
+        return whole_message(self._texts, self._thoughts, self.calls, self._details, self._annotations)
 
 
 def finish_of(reasons: Mapping[str, str], native: Any, *, called: bool, answered: bool = False) -> tuple[str, str]:

@@ -6,7 +6,7 @@ facts; nothing is given out before the first content.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -50,6 +50,24 @@ def label(value: Any) -> str:
 
 def without_reasoning(delta: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in delta.items() if name not in _REASONING_FIELDS}
+
+
+def whole_message(
+    texts: Sequence[str], thoughts: Sequence[str], calls: list[Any], details: list[Any], annotations: list[Any]
+) -> dict[str, Any]:
+    """The parts of a whole reply as chat's message; parts that are empty are absent."""
+    content = "".join(texts)
+    message: dict[str, Any] = {"content": content if content or not calls else None}
+    reasoning = "".join(thoughts)
+    if reasoning:
+        message["reasoning"] = reasoning
+    if calls:
+        message["tool_calls"] = calls
+    if details:
+        message["reasoning_details"] = details
+    if annotations:
+        message["annotations"] = annotations
+    return message
 
 
 def whole_choice(

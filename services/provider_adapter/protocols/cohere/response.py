@@ -14,7 +14,14 @@ from services.provider_adapter.protocols.cohere.usage import usage_of
 from services.provider_adapter.protocols.failures import ProviderFailedError
 from services.provider_adapter.protocols.openai_chat.response import dumps_reply
 from services.provider_adapter.protocols.port import Attempt, Prepared, ReplyFacts
-from services.provider_adapter.protocols.translated import broken_reply, label, loads_reply, whole_choice, whole_reply
+from services.provider_adapter.protocols.translated import (
+    broken_reply,
+    label,
+    loads_reply,
+    whole_choice,
+    whole_message,
+    whole_reply,
+)
 
 NO_ARGUMENTS = "{}"
 
@@ -184,18 +191,7 @@ class _Gathered:
             self._annotations.extend(annotations_of(citation, self._offsets))
 
     def message(self) -> dict[str, Any]:
-        content = "".join(self._texts)
-        message: dict[str, Any] = {"content": content if content or not self.calls else None}
-        thoughts = "".join(self._thoughts)
-        if thoughts:
-            message["reasoning"] = thoughts
-        if self.calls:
-            message["tool_calls"] = self.calls
-        if self._details:
-            message["reasoning_details"] = self._details
-        if self._annotations:
-            message["annotations"] = self._annotations
-        return message
+        return whole_message(self._texts, self._thoughts, self.calls, self._details, self._annotations)
 
     def _add_block(self, index: int, block: Mapping[str, Any]) -> None:
         match block.get("type"):
