@@ -1,15 +1,17 @@
-"""Which processes a distributed start has: their commands, environments and addresses; pure.
+"""Which processes a distributed start has: their commands, environments and addresses.
 
-Owns the table of processes and how they find each other. Does not start any. Invariant: addresses are chosen once, so a
+Owns the table of processes and how they find each other. Does not start any; of the disk it looks for spools alone. Invariant: addresses are chosen once, so a
 process that restarts is found where it was.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from libs.bus.left_behind import spools_left_behind
 from libs.settings import TelemetrySettings
 from services.launch.upstream import Upstream, UpstreamKind
 
@@ -22,9 +24,12 @@ SERVICES: Final = (
     "broadcast",
     "edge_proxy",
 )
+SPOOLS: Final = "spool"
+"""Where below the data folder each edge has its spool."""
 _NEEDS_POSTGRES: Final = frozenset({"key_management", "billing_ledger", "analytics"})
 _NEEDS_KAFKA: Final = frozenset({"router", "billing_ledger", "analytics", "broadcast", "edge_proxy"})
 _MAX_REPLICAS: Final = 16
+_FIRST_EDGE: Final = "edge_proxy-0"
 
 
 class ReplicasError(ValueError):
@@ -82,7 +87,10 @@ def read_replicas(text: str) -> dict[str, int]:
 def plan_processes(
     replicas: Mapping[str, int], parts: Parts, data_dir: Path, *, http_port: int, free_port: Callable[[], int]
 ) -> list[ProcessSpec]:
-    """Every process of ours, in no particular order of starting; the first edge gets `http_port`."""
+    """Every process of ours, in no particular order of starting.
+
+    The first edge gets `http_port`, and the spools that an earlier start with more edges left in `data_dir`.
+    """
     ports = {service: [(free_port(), free_port()) for _ in range(replicas[service])] for service in SERVICES}
     targets = {service: ",".join(f"127.0.0.1:{rpc}" for rpc, _ in pairs) for service, pairs in ports.items()}
     specs: list[ProcessSpec] = []
@@ -96,6 +104,8 @@ def plan_processes(
                 **_shared(service, parts),
                 **_own(service, name, parts, targets, data_dir, edge_port),
             }
+            if name == _FIRST_EDGE:
+                values["SPOOL__LEFT_BEHIND"] = _left_behind(data_dir, replicas["edge_proxy"])
             environment = {f"SWITCHYARD_{service.upper()}_{key}": value for key, value in values.items()}
             specs.append(ProcessSpec(service, name, rpc_port, ops_port, edge_port, environment))
     return specs
@@ -121,7 +131,7 @@ def _own(
         return {
             "HTTP__HOST": parts.host,
             "HTTP__PORT": str(http_port),
-            "SPOOL__FOLDER": str(data_dir / "spool" / name),
+            "SPOOL__FOLDER": str(data_dir / SPOOLS / name),
             **{f"PEERS__{peer.upper()}": targets[peer] for peer in peers},
         }
     if service == "provider_adapter" and parts.simulator is not None:
@@ -134,3 +144,8 @@ def _own(
             values["ADAPTER_TARGETS"] = targets["provider_adapter"]
         return values
     return {}
+
+
+def _left_behind(data_dir: Path, edges: int) -> str:
+    in_use = [data_dir / SPOOLS / f"edge_proxy-{index}" for index in range(edges)]
+    return json.dumps([str(folder) for folder in spools_left_behind(data_dir / SPOOLS, in_use)])

@@ -16,6 +16,7 @@ from opentelemetry.trace import Tracer
 from switchyard.routing.v1.routing_pb2 import ModelFilter
 
 from libs.bus.kafka import KafkaEventLog
+from libs.bus.left_behind import forward_left_behind
 from libs.bus.port import EventLog
 from libs.bus.spool import Spool, SpoolSettings
 from libs.bus.topics import all_specs
@@ -213,6 +214,7 @@ async def run(settings: Settings) -> None:
             tracer=tracer, drain_s=drain_s,
         )  # fmt: skip
         edge.background["topics"] = lambda: _create_topics(event_log)
+        edge.background["left behind"] = lambda: forward_left_behind(settings.spool.left_behind, event_log, limits)
         await serve(edge, metrics, settings, stop)
 
 

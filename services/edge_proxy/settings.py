@@ -43,6 +43,10 @@ class SpoolSettings(Group):
     max_bytes: int = Field(
         default=10 * 1024**3, ge=1024**2, description="bound of what may wait for the event log, in bytes"
     )
+    left_behind: tuple[Path, ...] = Field(
+        default=(),
+        description="JSON list of folders: spools of edges that will not come back, to be forwarded by this one",
+    )
 
 
 class DoorSettings(ServiceSettings):

@@ -17,8 +17,9 @@ import grpc
 import uvloop
 from switchyard.provider.v1.provider_pb2_grpc import ProviderAdapterServiceStub
 
+from libs.bus.left_behind import forward_left_behind, spools_left_behind
 from libs.bus.postgres import PostgresEventLog
-from libs.bus.spool import Spool
+from libs.bus.spool import Spool, SpoolSettings
 from libs.bus.topics import all_specs
 from libs.clock import Clock, SystemClock
 from libs.errors import AppError
@@ -113,7 +114,8 @@ async def _run_on(data_dir: Path, settings: LaunchSettings, stop: asyncio.Event)
         event_log = PostgresEventLog(pool, on_consumed=metrics.count_consumed)
         stack.push_async_callback(event_log.close)
         await event_log.ensure_topics(all_specs())
-        spool = await Spool.open(data_dir / "spool")
+        spools = data_dir / "spool"
+        spool = await Spool.open(spools)
         stack.push_async_callback(spool.close)
         table = MethodTable(tracer=tracer)
         channel = InProcessChannel(table)
@@ -162,6 +164,8 @@ async def _run_on(data_dir: Path, settings: LaunchSettings, stop: asyncio.Event)
         )  # fmt: skip
         await warm_up(calls, registry, adapter_settings.warm_up)
         background = _join(services, table, edge)
+        of_edges = spools_left_behind(spools, in_use=[spools])
+        background["left behind"] = lambda: forward_left_behind(of_edges, event_log, SpoolSettings())
         background["trim"] = lambda: _trim(event_log, clock)
         async with running(background) as failed:
             port = await edge.server.start()

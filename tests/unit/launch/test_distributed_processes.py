@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from libs.bus.segments import SegmentName
 from libs.settings import ServiceSettings, TelemetrySettings, load
 from services.analytics import settings as analytics
 from services.billing_ledger import settings as billing_ledger
@@ -149,3 +150,20 @@ def test_every_process_can_read_what_it_is_given(kind: UpstreamKind, monkeypatch
             for name, value in spec.environment.items():
                 environment.setenv(name, value)
             load(SETTINGS[spec.service])
+
+
+def test_the_first_edge_forwards_what_more_edges_or_the_other_shape_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spools = tmp_path / "spool"
+    for folder in (spools, *(spools / f"edge_proxy-{number}" for number in range(4))):
+        folder.mkdir(exist_ok=True)
+        SegmentName(1, 0).in_folder(folder).touch()
+    specs = plan_processes(read_replicas("edge_proxy=2"), SIMULATED, tmp_path, http_port=8080, free_port=ports())
+    forwarded = []
+    for spec in of(specs, "edge_proxy"):
+        with monkeypatch.context() as environment:
+            for name, value in spec.environment.items():
+                environment.setenv(name, value)
+            forwarded.append(set(load(edge_proxy.Settings).spool.left_behind))
+    assert forwarded == [{spools, spools / "edge_proxy-2", spools / "edge_proxy-3"}, set()]
