@@ -70,27 +70,6 @@ def whole_message(
     return message
 
 
-def whole_choice(
-    index: int, message: dict[str, Any], finish: tuple[str, str], prepared: Prepared, logprobs: Any = None
-) -> dict[str, Any]:
-    """One choice of a whole reply, in chat's order."""
-    if prepared.hide_reasoning:
-        message = without_reasoning(message)
-    ordered = {
-        "role": "assistant",
-        "content": message.pop("content", None),
-        "refusal": message.pop("refusal", None),
-        "reasoning": message.pop("reasoning", None),
-    }
-    return {
-        "index": index,
-        "message": {**ordered, **message},
-        "finish_reason": finish[0] or None,
-        "native_finish_reason": finish[1] or None,
-        "logprobs": logprobs,
-    }
-
-
 def whole_reply(attempt: Attempt, facts: ReplyFacts, choices: list[dict[str, Any]]) -> bytes:
     """The reply as one JSON object without `usage`."""
     reply: dict[str, Any] = {

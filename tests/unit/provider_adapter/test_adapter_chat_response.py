@@ -56,6 +56,18 @@ def test_a_plain_reply_becomes_ours_without_usage() -> None:
     assert facts.upstream_id == "up-1"
 
 
+def test_a_finish_that_is_an_error_says_so_beside_what_came_before() -> None:
+    choice = converted(reply({"content": "Half a"}, "network_error"))[0]["choices"][0]
+
+    assert choice["message"]["content"] == "Half a"
+    assert choice["finish_reason"] == "error"
+    assert choice["error"] == {
+        "code": 502,
+        "message": "The provider ended its reply with an error.",
+        "metadata": {"error_type": "provider_unavailable", "provider_code": "network_error"},
+    }
+
+
 def test_tool_calls_reasoning_and_unknown_fields_are_kept() -> None:
     call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": {"a": 1}}}
     value, facts = converted(

@@ -187,6 +187,20 @@ def _choice(choice: Any, position: int, facts: ReplyFacts, prepared: Prepared) -
     )
     if position == 0:
         facts.finish_reason, facts.native_finish_reason = finish, native
+    message.pop("role", None)
+    index = choice.get("index")
+    return whole_choice(
+        index if type(index) is int else position, message, (finish, native), prepared, choice.get("logprobs")
+    )
+
+
+def whole_choice(
+    index: int, message: dict[str, Any], finish: tuple[str, str], prepared: Prepared, logprobs: Any = None
+) -> dict[str, Any]:
+    """One choice of a whole reply, in chat's order; the message is used up.
+
+    A finish that is an error says so beside it (reference behaviour-facts §5.1), with what came before it.
+    """
     if prepared.hide_reasoning:
         hide_reasoning(message)
     ordered = {
@@ -195,15 +209,20 @@ def _choice(choice: Any, position: int, facts: ReplyFacts, prepared: Prepared) -
         "refusal": message.pop("refusal", None),
         "reasoning": message.pop("reasoning", None),
     }
-    message.pop("role", None)
-    index = choice.get("index")
-    return {
-        "index": index if type(index) is int else position,
+    choice = {
+        "index": index,
         "message": {**ordered, **message},
-        "finish_reason": finish or None,
-        "native_finish_reason": native or None,
-        "logprobs": choice.get("logprobs"),
+        "finish_reason": finish[0] or None,
+        "native_finish_reason": finish[1] or None,
+        "logprobs": logprobs,
     }
+    if finish[0] == "error":
+        choice["error"] = {
+            "code": 502,
+            "message": "The provider ended its reply with an error.",
+            "metadata": {"error_type": "provider_unavailable", "provider_code": finish[1]},
+        }
+    return choice
 
 
 def has_content(delta: Mapping[str, Any]) -> bool:
