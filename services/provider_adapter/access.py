@@ -12,7 +12,14 @@ from typing import NamedTuple
 import orjson
 
 from libs.logs import facts
-from services.provider_adapter.hosts import Host, UnfilledSlotError, load_hosts, with_base_urls, with_protocols
+from services.provider_adapter.hosts import (
+    Host,
+    UnfilledSlotError,
+    load_hosts,
+    with_base_urls,
+    with_protocols,
+    with_token_urls,
+)
 from services.provider_adapter.overlay import with_overlay
 from services.provider_adapter.settings import Settings
 
@@ -44,6 +51,7 @@ def find_access(settings: Settings, environ: Mapping[str, str]) -> Access:
     if settings.overlay_dir is not None:
         hosts, unasked = with_overlay(hosts, settings.overlay_dir)
     hosts = with_protocols(with_base_urls(hosts, settings.base_urls), settings.protocols)
+    hosts = with_token_urls(hosts, settings.token_urls)
     own = {slug: secret.get_secret_value() for slug, secret in settings.credentials.items()}
     # A host that only the operator knows may want no credential.
     without = dict.fromkeys([*unasked, *settings.base_urls], "")

@@ -72,7 +72,7 @@ class Attempts:
         Raises:
             ProviderFailedError: it failed.
         """
-        attempt = _told_apart(attempt, upstream)
+        attempt = _as_called(attempt, upstream)
         prepared = await self._prepare(upstream, attempt, limits)
         entered = self._limits.enter(upstream.slug, upstream.credential)
         wait = _Wait(limits)
@@ -103,7 +103,7 @@ class Attempts:
         Raises:
             ProviderFailedError: it failed.
         """
-        attempt = _told_apart(attempt, upstream)
+        attempt = _as_called(attempt, upstream)
         prepared = await self._prepare(upstream, attempt, limits)
         entered = self._limits.enter(upstream.slug, upstream.credential)
         wait = _Wait(limits)
@@ -138,12 +138,16 @@ class Attempts:
             body = await _read_some(call, wait)
         finally:
             call.close(complete=call.at_end)
+        if call.status == 401 and upstream.authorizer is not None:
+            upstream.authorizer.refused()
         now_s = self._clock.now_ms() / 1000
         raise ProviderFailedError(upstream.protocol.failure(call.status, call.headers, body, now_s))
 
 
-def _told_apart(attempt: Attempt, upstream: Upstream) -> Attempt:
-    return replace(attempt, system_fingerprint=upstream.fingerprint) if upstream.fingerprint else attempt
+def _as_called(attempt: Attempt, upstream: Upstream) -> Attempt:
+    if not upstream.fingerprint and not upstream.account:
+        return attempt
+    return replace(attempt, system_fingerprint=upstream.fingerprint, account=upstream.account)
 
 
 class StreamedReply:

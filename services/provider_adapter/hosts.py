@@ -8,7 +8,7 @@ the default. Names are the customary environment variables.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.resources import files
 from types import MappingProxyType
@@ -34,6 +34,9 @@ class Host(NamedTuple):
         credential_slots: fields of a JSON credential that fill slots, by the slot's name.
         credential_file: the variable that names a file with the credential, where none is in the environment itself.
         keyed_doors: base URLs for credentials of a kind, by their beginning; in the stead of all others.
+        token_url: where the credential is exchanged for tokens, which are what the host takes.
+        account: what the host wants to be told beside the credential (project, scope), with slots as in addresses;
+            several ways to tell it, of which the first that is complete holds.
         respelt: beginnings of filled addresses that the host spells differently, with their right spelling.
     """
 
@@ -48,6 +51,15 @@ class Host(NamedTuple):
     credential_file: str = ""
     keyed_doors: Mapping[str, str] = _NOTHING
     respelt: Mapping[str, str] = _NOTHING
+    token_url: str = ""
+    account: Sequence[Mapping[str, str]] = ()
+
+    def moved(self, base_url: str) -> "Host":
+        """The host elsewhere: there are no other doors there, no token server that anyone has named, and whoever is
+        there may know the account.
+        """
+        account = (*self.account, _NOTHING) if self.account else ()
+        return self._replace(base_url=base_url, doors={}, keyed_doors={}, token_url="", account=account)
 
     def for_credential(self, credential: str) -> "Host":
         """The host as it is called with this credential."""
@@ -58,19 +70,31 @@ class Host(NamedTuple):
         """The host with complete addresses; a door that lacks something is left out.
 
         Raises:
-            UnfilledSlotError: a slot of the base URL has no usable value.
+            UnfilledSlotError: a slot of the base URL, or of what the account is, has no usable value.
         """
         base_url = self._filled(self.base_url, values)
         doors: dict[str, str] = {}
         for protocol, url in self.doors.items():
             with suppress(UnfilledSlotError):
                 doors[protocol] = self._filled(url, values)
-        return self._replace(base_url=base_url, doors=doors)
+        account = (_filled_account(self.account, values),) if self.account else ()
+        return self._replace(base_url=base_url, doors=doors, account=account)
 
     def _filled(self, url: str, values: Mapping[str, str]) -> str:
         url = fill_slots(url, values)
         start = next((start for start in self.respelt if url.startswith(start)), "")
         return self.respelt[start] + url[len(start) :] if start else url
+
+
+def _filled_account(ways: Sequence[Mapping[str, str]], values: Mapping[str, str]) -> Mapping[str, str]:
+    unfilled: UnfilledSlotError | None = None
+    for way in ways:
+        try:
+            return {name: fill_slots(text, values) for name, text in way.items()}
+        except UnfilledSlotError as error:
+            unfilled = unfilled or error
+    assert unfilled is not None
+    raise unfilled
 
 
 class UnfilledSlotError(Exception):
@@ -96,8 +120,17 @@ def with_base_urls(hosts: Mapping[str, Host], base_urls: Mapping[str, str]) -> d
     moved = dict(hosts)
     for slug, base_url in base_urls.items():
         known = moved.get(slug)
-        moved[slug] = known._replace(base_url=base_url, doors={}, keyed_doors={}) if known else Host(base_url, "")
+        moved[slug] = known.moved(base_url) if known else Host(base_url, "")
     return moved
+
+
+def with_token_urls(hosts: Mapping[str, Host], token_urls: Mapping[str, str]) -> dict[str, Host]:
+    """The hosts, some of them with another token server; what is said of unknown ones is of no use."""
+    changed = dict(hosts)
+    for slug, token_url in token_urls.items():
+        if slug in changed:
+            changed[slug] = changed[slug]._replace(token_url=token_url)
+    return changed
 
 
 def with_protocols(hosts: Mapping[str, Host], formats: Mapping[str, str]) -> dict[str, Host]:

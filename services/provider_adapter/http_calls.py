@@ -14,6 +14,7 @@ import io
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -207,10 +208,15 @@ class HttpCalls:
 
 
 @asynccontextmanager
-async def open_http_calls(max_connections: int) -> AsyncIterator[HttpCalls]:
-    """The client of this process: keep-alive, caches of DNS and TLS sessions, no cookies, redirects or foreign proxies."""
+async def open_http_calls(max_connections: int, ca_file: Path | None = None) -> AsyncIterator[HttpCalls]:
+    """The client of this process: keep-alive, caches of DNS and TLS sessions, no cookies, redirects or foreign proxies.
+
+    Args:
+        max_connections: at a time.
+        ca_file: PEM of certificate authorities that are trusted beside the system's.
+    """
     connector = _Connector(
-        resuming_context(),
+        resuming_context(ca_file),
         limit=max_connections,
         keepalive_timeout=_KEEP_ALIVE_S,
         ttl_dns_cache=_DNS_CACHE_S,

@@ -26,20 +26,21 @@ from services.provider_adapter.protocols.table import protocols
 from services.provider_adapter.registry import Registry
 from services.provider_adapter.server import ProviderAdapterServicer
 from services.provider_adapter.settings import Settings
+from services.provider_adapter.token_calls import TokenCalls
 from services.provider_adapter.upstream_models import UpstreamModels
 from services.provider_adapter.warm_up import warm_up
 
 NAME = "provider_adapter"
 
 
-def build_registry(settings: Settings, access: Access) -> Registry:
-    """Who is called how."""
+def build_registry(settings: Settings, access: Access, calls: HttpCalls | None = None) -> Registry:
+    """Who is called how; `calls` are what token servers are asked over."""
     proxy = settings.proxy.get_secret_value() if settings.proxy else ""
     return Registry(
         protocols(),
         access.hosts,
         access.credentials,
-        authorizers=authorizers(proxy),
+        authorizers=authorizers() if calls is None else authorizers(TokenCalls(calls).ask),
         simulator_base_url=settings.simulator_base_url,
         upstream_base_url=settings.upstream_base_url,
         upstream_api_key=settings.upstream_api_key.get_secret_value() if settings.upstream_api_key else "",
@@ -83,9 +84,9 @@ async def run(settings: Settings, environ: Mapping[str, str]) -> None:
     metrics = Metrics()
     async with AsyncExitStack() as stack:
         tracer = await stack.enter_async_context(open_tracer(NAME, settings.telemetry))
-        calls = await stack.enter_async_context(open_http_calls(settings.max_connections))
+        calls = await stack.enter_async_context(open_http_calls(settings.max_connections, settings.ca_file))
         media = await stack.enter_async_context(open_media_fetcher(settings.media))
-        registry = build_registry(settings, find_access(settings, environ))
+        registry = build_registry(settings, find_access(settings, environ), calls)
         keeper = build_keeper(settings, environ, registry)
         limits = CredentialLimits(settings.max_calls_per_credential)
         clock = SystemClock()

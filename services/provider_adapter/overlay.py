@@ -1,6 +1,6 @@
 """Where providers are that an operator adds or moves: the part of the router's overlay files that concerns calls.
 
-Owns `base_url`, `dialect`, `protocol` and `credential_name` of `providers` and of `changes` to providers (docs/providers.md).
+Owns `base_url`, `token_url`, `dialect`, `protocol` and `credential_name` of `providers` and of `changes` to providers (docs/providers.md).
 Everything else in the files is the router's. Invariant: all files together give hosts, or an OverlayError that names
 file, path and field; credentials are never in them.
 """
@@ -26,7 +26,7 @@ MAX_FILE_BYTES: Final = 16 * 1024 * 1024
 
 Signature = tuple[tuple[str, int, int], ...]
 
-_FIELDS = ("base_url", "protocol", "dialect", "credential_name")
+_FIELDS = ("base_url", "token_url", "protocol", "dialect", "credential_name")
 _VARIABLE = re.compile(r"[A-Z0-9_]{1,128}(?:\|[A-Z0-9_]{1,128})*")
 _DIALECTS = frozenset({"", *CHAT_DIALECTS, *EMBEDDINGS_DIALECTS, *RESPONSES_DIALECTS})
 
@@ -74,15 +74,13 @@ def with_overlay(hosts: Mapping[str, Host], folder: Path) -> tuple[dict[str, Hos
 
 
 def _told(host: Host, told: Mapping[str, str]) -> Host:
-    moved = "base_url" in told
+    if "base_url" in told:
+        host = host.moved(told["base_url"])
     return host._replace(
-        base_url=told.get("base_url", host.base_url),
+        token_url=told.get("token_url", host.token_url),
         protocol=told.get("protocol", host.protocol),
         dialect=told.get("dialect", host.dialect),
         credential_name=told.get("credential_name", host.credential_name),
-        # Elsewhere there are no other doors.
-        doors={} if moved else host.doors,
-        keyed_doors={} if moved else host.keyed_doors,
     )
 
 
@@ -110,7 +108,7 @@ def _entries(file: Path) -> list[tuple[str, dict[str, Any]]]:
 def _checked(file: str, path: str, name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise OverlayError(file, path, "must be a text")
-    if name == "base_url":
+    if name in {"base_url", "token_url"}:
         try:
             return checked_base_url(value)
         except ValueError as error:

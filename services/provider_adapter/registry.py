@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from multidict import CIMultiDict
 
-from services.provider_adapter.credentials.port import Authorizer
+from services.provider_adapter.credentials.port import Authorizer, Place
 from services.provider_adapter.credentials.table import AuthorizerFactory
 from services.provider_adapter.hosts import Host
 from services.provider_adapter.protocols.azure.protocol import dialect_at
@@ -34,6 +34,7 @@ _VERTEX = "v1/projects/simulator/locations/global"
 _SIMULATED_VERSIONS: Mapping[str, str] = {
     "gemini": "v1beta",
     "cohere": "v2",
+    "gigachat": "api/v1",
     "bedrock": "",
     "vertex": _VERTEX,
     "vertex-anthropic": _VERTEX,
@@ -49,6 +50,7 @@ class Upstream:
     Attributes:
         media: what its format takes as bytes alone.
         authorizer: makes the proof of who calls anew for each request; None: `headers` hold it.
+        account: what the host wants to be told beside the credential.
         fingerprint: of replies in formats that have none; so simulated ones can be told in every format.
         proxy: on the way there; may hold a password.
     """
@@ -61,6 +63,7 @@ class Upstream:
     dialect: str = ""
     authorizer: Authorizer | None = field(default=None, repr=False)
     media: MediaNeeds = NO_MEDIA
+    account: Mapping[str, str] = field(default_factory=dict)
     fingerprint: str = ""
     proxy: str = field(default="", repr=False)
 
@@ -158,16 +161,17 @@ class Registry:
         if host is not None and slug in self._credentials:
             protocol = door.protocol or host.protocol
             base_url = host.doors.get(protocol, host.base_url)
-            upstream = self._upstream(door, protocol, base_url, self._credentials[slug], host)
-            return replace(upstream, proxy=self._proxies.get(slug, self._proxy))
+            proxy = self._proxies.get(slug, self._proxy)
+            return self._upstream(door, protocol, base_url, self._credentials[slug], host, proxy)
         if self._upstream_base_url:
             return self._at_upstream(door, self._upstream_base_url)
         message = f"No credential is configured for the provider {slug}."
         raise ProviderFailedError(Failure(FailureClass.AUTHENTICATION, message=message))
 
     def _at_upstream(self, door: _Door, base_url: str) -> Upstream:
-        upstream = self._upstream(door._replace(slug=UPSTREAM_SLUG), _OPENAI, base_url, self._upstream_api_key)
-        return replace(upstream, proxy=self._proxies.get(UPSTREAM_SLUG, ""))
+        proxy = self._proxies.get(UPSTREAM_SLUG, "")
+        own = door._replace(slug=UPSTREAM_SLUG)
+        return self._upstream(own, _OPENAI, base_url, self._upstream_api_key, proxy=proxy)
 
     def _at_simulator(self, door: _Door, simulator_base_url: str) -> Upstream:
         slug = door.slug
@@ -182,7 +186,13 @@ class Registry:
         return replace(upstream, fingerprint=_SIMULATOR_FINGERPRINT)
 
     def _upstream(
-        self, door: _Door, protocol_name: str, base_url: str, credential: str, host: Host | None = None
+        self,
+        door: _Door,
+        protocol_name: str,
+        base_url: str,
+        credential: str,
+        host: Host | None = None,
+        proxy: str = "",
     ) -> Upstream:
         protocol = self._protocols.get((protocol_name, door.operation))
         if protocol is None:
@@ -202,7 +212,9 @@ class Registry:
             # Addresses of Vertex are in use with and without the publisher; the format's paths begin with it.
             base_url = base_url.partition("/publishers/")[0]
         make = self._authorizers.get((host.authorizer if host is not None else "") or protocol_name)
-        authorizer = make(credential, base_url) if make is not None and credential else None
+        account = host.account[0] if host is not None and host.account else _NOTHING
+        place = Place(base_url, host.token_url if host is not None else "", account, proxy)
+        authorizer = make(credential, place) if make is not None and credential else None
         if credential or protocol_name != _OPENAI:
             # What an authorizer proves anew for each request is no header.
             headers.update(protocol.headers("" if authorizer is not None else credential))
@@ -210,5 +222,14 @@ class Registry:
         if protocol_name == _AZURE:
             dialect = dialect_at(base_url)
         return Upstream(
-            door.slug, protocol, base_url, headers, credential, dialect, authorizer, media_needs_of(protocol)
+            door.slug,
+            protocol,
+            base_url,
+            headers,
+            credential,
+            dialect,
+            authorizer,
+            media_needs_of(protocol),
+            account,
+            proxy=proxy,
         )

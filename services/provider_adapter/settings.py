@@ -11,6 +11,7 @@ from pydantic_settings import SettingsConfigDict
 from libs.settings import ServiceSettings, ServingSettings, TelemetrySettings
 from services.provider_adapter.addresses import checked_base_url
 from services.provider_adapter.media.settings import MediaSettings
+from services.provider_adapter.tls_sessions import resuming_context
 
 _PREFIX = "SWITCHYARD_PROVIDER_ADAPTER_"
 
@@ -39,6 +40,13 @@ class Settings(ServiceSettings):
     )
     protocols: dict[str, str] = Field(
         default_factory=dict, description="JSON object, provider slug to the wire format of its host"
+    )
+    token_urls: dict[str, str] = Field(
+        default_factory=dict,
+        description="JSON object, provider slug to the server that exchanges its credential for tokens",
+    )
+    ca_file: Path | None = Field(
+        default=None, description="PEM file of certificate authorities that are trusted beside the system's"
     )
     overlay_dir: Path | None = Field(
         default=None,
@@ -73,10 +81,17 @@ class Settings(ServiceSettings):
     def _http_url(cls, value: str | None) -> str | None:
         return None if value is None else checked_base_url(value)
 
-    @field_validator("base_urls")
+    @field_validator("base_urls", "token_urls")
     @classmethod
     def _http_urls(cls, value: dict[str, str]) -> dict[str, str]:
         return {slug: checked_base_url(url) for slug, url in value.items()}
+
+    @field_validator("ca_file")
+    @classmethod
+    def _certificates(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            resuming_context(value)
+        return value
 
     @field_validator("proxy")
     @classmethod

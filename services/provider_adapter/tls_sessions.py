@@ -5,6 +5,7 @@ when it began, and under the same settings.
 """
 
 import ssl
+from pathlib import Path
 from typing import Any
 
 _MOST_NAMES = 1_024
@@ -38,10 +39,21 @@ class ResumingContext(ssl.SSLContext):
             sessions[connection.server_hostname] = session
 
 
-def resuming_context() -> ResumingContext:
-    """Verifies as usual: certificates that the system trusts, or those that `SSL_CERT_FILE` names."""
+def resuming_context(ca_file: Path | None = None) -> ResumingContext:
+    """Verifies as usual: certificates that the system trusts, or those that `SSL_CERT_FILE` names, and those of a file.
+
+    Raises:
+        ValueError: the file cannot be read, or holds no certificate.
+    """
     context = ResumingContext(ssl.PROTOCOL_TLS_CLIENT)
     context.sessions = {}
     context.load_default_certs()
+    if ca_file is not None:
+        try:
+            context.load_verify_locations(ca_file)
+        except ssl.SSLError:
+            raise ValueError("holds no certificates in PEM") from None
+        except OSError as error:
+            raise ValueError(f"cannot be read: {error.strerror}") from None
     context.set_alpn_protocols(["http/1.1"])
     return context

@@ -28,6 +28,10 @@ from services.provider_simulator.protocols.gemini.content_format import ContentF
 from services.provider_simulator.protocols.gemini.content_format import routes as content_routes
 from services.provider_simulator.protocols.gemini.embed_format import EmbedFormat as GeminiEmbedFormat
 from services.provider_simulator.protocols.gemini.embed_format import routes as gemini_embed_routes
+from services.provider_simulator.protocols.gigachat import embed_format as gigachat_embeddings
+from services.provider_simulator.protocols.gigachat.chat_format import ChatFormat as GigaChatFormat
+from services.provider_simulator.protocols.gigachat.chat_format import routes as gigachat_routes
+from services.provider_simulator.protocols.gigachat.embed_format import EmbedFormat as GigaChatEmbedFormat
 from services.provider_simulator.protocols.native import NativeFormat, NativeServer
 from services.provider_simulator.protocols.openai import completions_format, embeddings_format, rerank_format
 from services.provider_simulator.protocols.openai.chat_server import ChatLimits, ChatServer
@@ -92,6 +96,8 @@ def build(settings: ProviderSimulatorSettings, clock: Clock | None = None) -> we
     app.add_routes(predict_routes(native(PredictFormat())))
     app.add_routes(vertex_routes(native(VertexContentFormat()), native(VertexMessagesFormat())))
     app.add_routes(cohere_rerank_routes(native(CohereRerankFormat())))
+    app.add_routes(gigachat_routes(native(GigaChatFormat())))
+    app.add_routes(gigachat_routes(native(GigaChatEmbedFormat()), gigachat_embeddings.PATH))
     app.router.add_route("*", "/{path:.*}", _no_route)
     return app
 

@@ -120,9 +120,11 @@ async def _run_on(data_dir: Path, settings: LaunchSettings, stop: asyncio.Event)
         table = MethodTable(tracer=tracer)
         channel = InProcessChannel(table)
         adapter_settings = load(AdapterSettings, {"simulator_base_url": simulator})
-        calls = await stack.enter_async_context(open_http_calls(adapter_settings.max_connections))
+        calls = await stack.enter_async_context(
+            open_http_calls(adapter_settings.max_connections, adapter_settings.ca_file)
+        )
         media = await stack.enter_async_context(open_media_fetcher(adapter_settings.media))
-        registry = provider_adapter.build_registry(adapter_settings, access)
+        registry = provider_adapter.build_registry(adapter_settings, access, calls)
         delivery = load(DeliverySettings)
         webhook = await stack.enter_async_context(broadcast.open_webhook(delivery.webhook))
         services = [

@@ -1,5 +1,7 @@
 """The router offers what provider_adapter can call, and all of it."""
 
+import pytest
+
 from services.provider_adapter.hosts import Host, load_hosts
 from services.provider_adapter.protocols.table import protocols
 from services.router.catalogue_files import read_catalogue
@@ -49,6 +51,28 @@ def test_every_host_of_a_provider_with_models_is_offered_something() -> None:
     known = {one.provider.slug for model in read_catalogue().models.values() for one in model.endpoints if one.serves}
 
     assert set(HOSTS) & known - {one.provider.slug for one in OFFERED} == set()
+
+
+@pytest.mark.parametrize("slug", ["gigachat"])
+def test_a_credential_alone_offers_every_row_of_its_provider_in_the_providers_format(slug: str) -> None:
+    rows = {
+        one.id for model in read_catalogue().models.values() for one in model.endpoints if one.provider.slug == slug
+    }
+    planned = set()
+    offered = offer_providers(read_catalogue(), {slug})
+    for model in offered.models.values():
+        for endpoint in model.endpoints:
+            (operation,) = endpoint.serves
+            wishes = Wishes((model.id,), Features(operation=operation))
+            made = make_plan(wishes, catalogue=offered, health=UNKNOWN_HEALTH, seed="gen-1")
+            planned |= {one.id for one, *_ in made.attempts}
+            assert {one.protocol for one, *_ in made.attempts} == {slug}
+
+    assert {one.id for model in offered.models.values() for one in model.endpoints} == rows
+    # Variants that callers have to ask for by name are on offer, and in nobody's plan.
+    assert {model.id for model in offered.models.values() if model.endpoints} == {
+        model.id for model in offered.models.values() for one in model.endpoints if one.id in planned
+    }
 
 
 def test_one_credential_has_every_model_of_its_provider_planned_in_the_providers_own_format() -> None:

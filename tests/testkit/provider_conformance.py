@@ -6,6 +6,7 @@ tests/integration/provider_adapter/test_adapter_native_formats.py.
 
 import itertools
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -81,6 +82,15 @@ class Decoded:
 
 def framing_of(wire: Wire) -> ServerSentEvents:
     return getattr(wire, "framing", SERVER_SENT_EVENTS)
+
+
+def carried_by(wire: Wire, reply: Reply) -> Reply:
+    """What of a reply a format has a form for: a wire whose replies hold fewer calls says so as `most_calls`, one that shows
+    no thoughts as `thinks`."""
+    calls = reply.calls[: getattr(wire, "most_calls", len(reply.calls))]
+    thoughts = reply.thoughts if getattr(wire, "thinks", True) else ()
+    end = reply.end if calls or reply.end != "tool_calls" else "stop"
+    return replace(reply, calls=calls, thoughts=thoughts, end=end)
 
 
 def message_of(wire: Wire, reply: Reply, **prepared: Any) -> tuple[dict[str, Any], ReplyFacts]:
@@ -223,19 +233,23 @@ class ProviderConformance:
         assert Decoded(wire, noisy).said[:3] == Decoded(wire, raw).said[:3]
 
     def test_parallel_calls_have_slots_ids_and_whole_arguments(self, wire: Wire) -> None:
-        decoded = Decoded(wire, wire.stream(CALLS))
+        reply = carried_by(wire, CALLS)
+        if not reply.calls:
+            pytest.skip("The format has no calls.")
+        decoded = Decoded(wire, wire.stream(reply))
 
         assert [(call["name"], orjson.loads(call["arguments"])) for call in decoded.calls] == [
             ("look_up", {"city": "Zürich ✓", "n": 3}),
             ("tell", {}),
-        ]
-        assert len({call["id"] for call in decoded.calls}) == 2
+        ][: len(reply.calls)]
+        assert len({call["id"] for call in decoded.calls}) == len(reply.calls)
         assert decoded.facts.finish_reason == "tool_calls"
         assert decoded.facts.native_finish_reason == wire.native_ends["tool_calls"]
         assert decoded.chunks[-1]["choices"][0]["finish_reason"] == "tool_calls"
 
     @pytest.mark.parametrize("reply", REPLIES)
     def test_a_whole_reply_says_what_its_stream_says(self, wire: Wire, reply: Reply) -> None:
+        reply = carried_by(wire, reply)
         decoded = Decoded(wire, wire.stream(reply))
         message, facts = message_of(wire, reply)
 

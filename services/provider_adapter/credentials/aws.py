@@ -66,6 +66,9 @@ class BearerAuthorizer:
     async def headers(self, method: str, url: str, body: bytes) -> Mapping[str, str]:  # noqa: ARG002 (the same for all)
         return self._headers
 
+    def refused(self) -> None:
+        """A constant proof has no better one behind it."""
+
 
 class SignatureAuthorizer:
     """See `Authorizer`."""
@@ -84,6 +87,9 @@ class SignatureAuthorizer:
         if len(body) > _LARGE_BODY_BYTES:
             return await asyncio.to_thread(self._sign, method, url, body)
         return self._sign(method, url, body)
+
+    def refused(self) -> None:
+        """Keys are not renewed here."""
 
 
 def _load_signer(key: AccessKey, region: str, service: str) -> Sign:

@@ -1,14 +1,13 @@
 """Access tokens for Google Cloud, from a service account's key or a user's refresh token.
 
-Owns the token of one credential: got once for all who wait, kept until shortly before it expires, renewed in the
-background while it still holds. google-auth does the talking, in a thread. Does not know what the token is used for.
+Owns what Google is asked; google-auth does the talking, in a thread. Does not keep the token: tokens.py does.
 Invariant: a key goes to nobody but Google's token server, or one at the very host that the credential is for (a
 recording, a test); a failure shows none of it.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC
 from functools import partial
 from typing import Any
@@ -16,24 +15,12 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from services.provider_adapter.credentials.tokens import Token, TokenAuthorizer
 from services.provider_adapter.protocols.failures import Failure, FailureClass, Phase, ProviderFailedError
 
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 _TOKEN_SERVER = "https://oauth2.googleapis.com/token"  # noqa: S105 (an address)
-_RENEW_BEFORE_S = 300.0
-_USE_UNTIL_S = 30.0
-_FAILED_FOR_S = 2.0
 _ANSWER_S = 10.0
-
-
-class Token:
-    """What the token server gave; `until` is unix seconds."""
-
-    __slots__ = ("headers", "until")
-
-    def __init__(self, text: str, until: float) -> None:
-        self.headers: Mapping[str, str] = {"Authorization": f"Bearer {text}"}
-        self.until = until
 
 
 def google_authorizer(credential: str, base_url: str, proxy: str = "") -> "GoogleAuthorizer | None":
@@ -43,7 +30,7 @@ def google_authorizer(credential: str, base_url: str, proxy: str = "") -> "Googl
     return GoogleAuthorizer(partial(_ask_google, credential, base_url, proxy))
 
 
-class GoogleAuthorizer:
+class GoogleAuthorizer(TokenAuthorizer):
     """See `Authorizer`.
 
     Args:
@@ -52,41 +39,7 @@ class GoogleAuthorizer:
     """
 
     def __init__(self, ask: Callable[[], Token], now_s: Callable[[], float] = time.time) -> None:
-        self._ask = ask
-        self._now_s = now_s
-        self._token: Token | None = None
-        self._asking: asyncio.Task[Token] | None = None
-        self._failed: tuple[float, ProviderFailedError] | None = None
-
-    async def headers(self, method: str, url: str, body: bytes) -> Mapping[str, str]:  # noqa: ARG002 (a token is for any)
-        token, now_s = self._token, self._now_s()
-        if token is not None and now_s < token.until - _USE_UNTIL_S:
-            if now_s >= token.until - _RENEW_BEFORE_S and not self._has_just_failed(now_s):
-                self._asked()
-            return token.headers
-        if self._failed is not None and self._has_just_failed(now_s):
-            raise ProviderFailedError(self._failed[1].failure)
-        # The one who asked first may leave; the others still wait.
-        return (await asyncio.shield(self._asked())).headers
-
-    def _has_just_failed(self, now_s: float) -> bool:
-        return self._failed is not None and now_s < self._failed[0] + _FAILED_FOR_S
-
-    def _asked(self) -> "asyncio.Task[Token]":
-        if self._asking is None:
-            self._asking = asyncio.create_task(asyncio.to_thread(self._ask))
-            self._asking.add_done_callback(self._take)
-        return self._asking
-
-    def _take(self, asked: "asyncio.Task[Token]") -> None:
-        self._asking = None
-        if asked.cancelled():
-            return
-        error = asked.exception()
-        if error is None:
-            self._token, self._failed = asked.result(), None
-        elif isinstance(error, ProviderFailedError):
-            self._failed = (self._now_s(), error)
+        super().__init__(partial(asyncio.to_thread, ask), now_s)
 
 
 def _ask_google(credential: str, base_url: str, proxy: str) -> Token:

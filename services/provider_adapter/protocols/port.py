@@ -5,7 +5,7 @@ and sockets belong to the caller.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -16,7 +16,7 @@ CHAT = "chat"
 COMPLETIONS = "completions"
 EMBEDDINGS = "embeddings"
 RERANK = "rerank"
-_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class Attempt:
         operation: what is asked; `body` is in the dialect of that route (reference api-facts §3).
         service_tier: flex or priority, where the endpoint is of that tier.
         system_fingerprint: of the reply, where the format has none.
+        account: what the host wants to be told beside the credential; formats whose bodies name a project read it.
     """
 
     generation_id: str
@@ -47,6 +48,7 @@ class Attempt:
     operation: str = CHAT
     service_tier: str = ""
     system_fingerprint: str = ""
+    account: Mapping[str, str] = field(default_factory=dict)
 
 
 class MediaNeeds(NamedTuple):
@@ -88,7 +90,7 @@ class Prepared(NamedTuple):
     body: bytes
     hide_reasoning: bool = False
     answer_tool: str = ""
-    headers: Mapping[str, str] = _NO_HEADERS
+    headers: Mapping[str, str] = _NOTHING
     dialect: str = ""
     asked: Any = None
 

@@ -12,6 +12,7 @@ from services.provider_adapter.protocols.cohere.protocol import CohereChat
 from services.provider_adapter.protocols.cohere.rerank import CohereRerank
 from services.provider_adapter.protocols.gemini.embeddings import GeminiEmbeddings
 from services.provider_adapter.protocols.gemini.protocol import Gemini
+from services.provider_adapter.protocols.gigachat.protocol import GigaChat, GigaChatEmbeddings
 from services.provider_adapter.protocols.openai_chat.protocol import OpenAiChat
 from services.provider_adapter.protocols.openai_completions.protocol import OpenAiCompletions
 from services.provider_adapter.protocols.openai_embeddings.protocol import OpenAiEmbeddings
@@ -39,6 +40,8 @@ def protocols() -> Protocols:
         ("anthropic", CHAT): AnthropicMessages(),
         ("gemini", CHAT): Gemini(),
         ("gemini", EMBEDDINGS): GeminiEmbeddings(),
+        ("gigachat", CHAT): GigaChat(),
+        ("gigachat", EMBEDDINGS): GigaChatEmbeddings(),
         ("cohere", CHAT): CohereChat(),
         ("bedrock", CHAT): BedrockConverse(),
         ("bedrock", EMBEDDINGS): BedrockEmbeddings(),

@@ -85,7 +85,7 @@ def read_provider(fields: Fields, known: Mapping[str, Provider]) -> Provider:
 
 def read_address(fields: Fields) -> bool:
     """Whether the entry says where the provider is; what exactly is provider_adapter's to read and to judge."""
-    for name in ("dialect", "credential_name"):
+    for name in ("token_url", "dialect", "credential_name"):
         fields.optional_text(name)
     return _url(fields, "base_url") is not None
 

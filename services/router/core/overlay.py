@@ -15,7 +15,7 @@ from services.router.core.loading import ModelNames, ProviderNames, parse_file, 
 from services.router.core.vocabulary import PROTOCOLS
 
 _SELECTORS = ("endpoint", "model", "provider")
-_ADDRESS = ("base_url", "protocol", "dialect", "credential_name")
+_ADDRESS = ("base_url", "token_url", "protocol", "dialect", "credential_name")
 
 
 def apply_overlays(catalogue: Catalogue, files: Mapping[str, bytes]) -> Catalogue:

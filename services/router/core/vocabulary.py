@@ -79,6 +79,7 @@ SPOKEN: Mapping[str, frozenset[str]] = {
     "bedrock": frozenset({"chat", "embeddings", "rerank"}),
     "cohere": frozenset({"chat", "embeddings", "rerank"}),
     "gemini": frozenset({"chat", "embeddings"}),
+    "gigachat": frozenset({"chat", "embeddings"}),
     "openai": frozenset({"chat", "completions", "embeddings", "rerank"}),
     "openai-embeddings": frozenset({"embeddings", "rerank"}),
     "openai-responses": frozenset({"chat"}),

@@ -26,6 +26,7 @@ PNG = "data:image/png;base64,aGk="
 FORMATS = [
     pytest.param("cohere", "embed-v4.0", 96, True, id="cohere"),
     pytest.param("gemini", "gemini-embedding-001", 100, False, id="gemini"),
+    pytest.param("gigachat", "EmbeddingsGigaR", 96, True, id="gigachat"),
     pytest.param("vertex", "text-embedding-005", 250, True, id="vertex"),
     pytest.param("vertex", "gemini-embedding-001", 1, True, id="gemini-on-vertex"),
     pytest.param("bedrock", "amazon.titan-embed-text-v2:0", 1, True, id="titan"),
@@ -33,6 +34,8 @@ FORMATS = [
     pytest.param("bedrock", "amazon.nova-2-multimodal-embeddings-v1:0", 1, False, id="nova"),
     pytest.param("bedrock", "us.cohere.embed-v4:0", 96, False, id="cohere-on-bedrock"),
 ]
+# Vectors have one length there.
+LENGTHS = {"gigachat": 1024}
 
 
 @pytest.fixture
@@ -75,9 +78,10 @@ async def test_every_input_has_its_vector(adapter: Adapter, protocol: str, model
     )["data"]
 
     assert [one["index"] for one in data] == list(range(len(texts)))
-    assert [len(one["embedding"]) for one in data] == [256] * len(texts)
+    length = LENGTHS.get(protocol, 256)
+    assert [len(one["embedding"]) for one in data] == [length] * len(texts)
     assert alone[0]["embedding"] == data[-1]["embedding"]
-    unpacked = struct.unpack("<256f", base64.b64decode(packed[0]["embedding"]))
+    unpacked = struct.unpack(f"<{length}f", base64.b64decode(packed[0]["embedding"]))
     assert unpacked == pytest.approx(data[0]["embedding"], abs=1e-6)
     assert outcome.end.HasField("usage") == counts
     assert (outcome.end.usage.prompt_tokens > 0) == counts

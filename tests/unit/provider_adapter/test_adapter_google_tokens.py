@@ -7,7 +7,8 @@ from functools import partial
 
 import pytest
 
-from services.provider_adapter.credentials.google import GoogleAuthorizer, Token, google_authorizer
+from services.provider_adapter.credentials.google import GoogleAuthorizer, google_authorizer
+from services.provider_adapter.credentials.tokens import Token
 from services.provider_adapter.protocols.failures import Failure, FailureClass, ProviderFailedError
 
 BROKEN = ProviderFailedError(Failure(FailureClass.UPSTREAM))

@@ -11,6 +11,7 @@ from tests.testkit.provider_wires import (
 )
 from tests.testkit.provider_wires_bedrock import BedrockWire
 from tests.testkit.provider_wires_cohere import CohereWire
+from tests.testkit.provider_wires_gigachat import GigaChatWire
 from tests.testkit.provider_wires_responses import OpenAiResponsesWire
 
 
@@ -60,3 +61,9 @@ class TestVertexClaude(ProviderConformance):
     @pytest.fixture
     def wire(self) -> Wire:
         return VertexClaudeWire()
+
+
+class TestGigaChat(ProviderConformance):
+    @pytest.fixture
+    def wire(self) -> Wire:
+        return GigaChatWire()

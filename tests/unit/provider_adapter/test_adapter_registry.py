@@ -1,6 +1,7 @@
 import pytest
 
 from services.provider_adapter.access import customary_credentials
+from services.provider_adapter.credentials.port import Place
 from services.provider_adapter.credentials.table import authorizers
 from services.provider_adapter.hosts import Host, load_hosts, with_base_urls
 from services.provider_adapter.protocols.failures import FailureClass, ProviderFailedError
@@ -127,11 +128,13 @@ def test_base_urls_move_hosts_and_add_new_ones() -> None:
 
 
 class Proof:
-    def __init__(self, credential: str, base_url: str) -> None:
-        self.made_of = (credential, base_url)
+    def __init__(self, credential: str, place: Place) -> None:
+        self.made_of = (credential, place.base_url)
 
     async def headers(self, method: str, url: str, body: bytes) -> dict[str, str]:
         return {}
+
+    def refused(self) -> None: ...
 
 
 def test_a_format_that_wants_a_proof_for_each_request_gets_one_made_of_its_hosts_credential() -> None:

@@ -66,6 +66,7 @@ DIALECTS: Mapping[str, EmbeddingsDialect] = {
         dropped=frozenset({"user"}),
         input_types={QUERY: "retrieval.query", DOCUMENT: "retrieval.passage"},
     ),
+    "gigachat": EmbeddingsDialect(dropped=frozenset({"user", "input_type", "dimensions"})),
     "nvidia": EmbeddingsDialect(input_types={QUERY: "query", DOCUMENT: "passage"}),
     "perplexity": EmbeddingsDialect(
         path="/v1/embeddings", encoding=Encoding.INT8, dropped=frozenset({"user", "input_type"})

@@ -1,0 +1,1 @@
+"""GigaChat's chat and embeddings, as the vendor's SDK writes and reads them."""
