@@ -5,6 +5,7 @@ Invariant: on the way down health goes first, then consumers, then the RPC serve
 """
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -93,6 +94,17 @@ async def _guarded(name: str, task: Background, failed: asyncio.Future[None]) ->
             failed.set_exception(BackgroundFailedError(f"{name} ended"))
 
 
+def settle_down() -> None:
+    """Tells the garbage collector that what is loaded by now stays; call once, when started.
+
+    Requests leave hardly any cycles behind, so it may also look less often: with Python's own thresholds it walked the
+    catalogue and all modules again and again, at a tenth of a request's time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
+
+
 async def wait_for_end(stop: asyncio.Event, failed: asyncio.Future[None]) -> None:
     """Returns when told to stop.
 
@@ -132,6 +144,7 @@ async def run_service(
             rpc_port = await rpc.start() if service.add_servicers is not None else None
             ops_port = await ops.start()
             rpc.set_serving(True)
+            settle_down()
             logger.info("started", extra=facts(rpc_port=rpc_port, ops_port=ops_port))
             await wait_for_end(stop, failed)
             logger.info("stopping")

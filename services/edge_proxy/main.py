@@ -23,7 +23,7 @@ from libs.bus.topics import all_specs
 from libs.clock import Clock, SystemClock
 from libs.errors import AppError
 from libs.ids import prefixed_id
-from libs.lifecycle import Background, running, stop_requested, wait_for_end
+from libs.lifecycle import Background, running, settle_down, stop_requested, wait_for_end
 from libs.logs import Throttled, facts, set_up_logs
 from libs.metrics import Metrics
 from libs.ops import OpsServer
@@ -233,6 +233,7 @@ async def serve(edge: EdgeProxy, metrics: Metrics, settings: Settings, stop: asy
         async with running(edge.background) as failed:
             port = await edge.server.start()
             ops_port = await ops.start()
+            settle_down()
             logger.info("started", extra=facts(port=port, ops_port=ops_port))
             await wait_for_end(stop, failed)
             await edge.stop()

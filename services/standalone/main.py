@@ -23,7 +23,7 @@ from libs.bus.spool import Spool, SpoolSettings
 from libs.bus.topics import all_specs
 from libs.clock import Clock, SystemClock
 from libs.errors import AppError
-from libs.lifecycle import Background, Service, running, stop_requested, wait_for_end
+from libs.lifecycle import Background, Service, running, settle_down, stop_requested, wait_for_end
 from libs.logs import facts, set_up_logs
 from libs.metrics import Metrics
 from libs.pg.cluster import EmbeddedPostgresError
@@ -173,6 +173,7 @@ async def _run_on(data_dir: Path, settings: LaunchSettings, stop: asyncio.Event)
             port = await edge.server.start()
             await _announce(settings, port, channel, simulator, output)
             stack.callback(output.unlink, missing_ok=True)
+            settle_down()
             await wait_for_end(stop, failed)
             output.unlink(missing_ok=True)
             await edge.stop()
