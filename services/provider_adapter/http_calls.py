@@ -3,20 +3,18 @@
 Owns the session, its pool and the translation of its exceptions. Does not know wire formats. Invariant: a call that
 was not read to its end takes its connection with it; one that was gives it back.
 
-A request that meets a connection which the provider has just closed for idleness is sent again once. A completion is
-not idempotent, so this is believed only of a connection that had lain idle in the pool for some seconds, that gave no
-byte of an answer, and that failed within a second. A provider that breaks otherwise may have begun to work: whether to
-ask again is then for the caller to decide.
+A completion is not idempotent: once a byte of a request was written, nothing is sent again here. So a connection out of
+the pool is looked at before it is used, and one that the provider has closed for idleness is replaced.
 """
 
 import asyncio
 import io
+import select
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakSet
 
 import aiohttp
 from aiohttp import ClientResponse, ClientSession, ClientTimeout, TCPConnector
@@ -30,38 +28,46 @@ from services.provider_adapter.protocols.failures import Failure, FailureClass, 
 from services.provider_adapter.tls_sessions import ResumingContext, resuming_context
 
 _LARGE_REQUEST_BYTES = 512 * 1024
-_STALE_AFTER_IDLE_S = 2.0
-_STALE_FAILS_WITHIN_S = 1.0
 _DRAIN_S = 1.0
 _KEEP_ALIVE_S = 30.0
 _DNS_CACHE_S = 60
 _KNOWN_TIMEOUTS = 64
 
-# When the connection of the request at hand was last given back, by the loop's clock; None: it is new.
-_idle_since: ContextVar[float | None] = ContextVar("_idle_since", default=None)
-
 _BROKEN = (aiohttp.ClientError, HttpProcessingError, OSError)
 
 
 class _Connector(TCPConnector):
-    """Tells the waiting task how long its connection had lain idle; keeps TLS sessions for the next one."""
+    """Gives out connections that are open as far as this side can know; keeps TLS sessions for the next one."""
 
     def __init__(self, tls: ResumingContext, **settings: Any) -> None:
         super().__init__(ssl=tls, **settings)
-        self._given_back: WeakKeyDictionary[ResponseHandler, float] = WeakKeyDictionary()
+        self._used: WeakSet[ResponseHandler] = WeakSet()
         self._tls = tls
 
     async def connect(self, *request: Any, **settings: Any) -> Connection:
-        connection = await super().connect(*request, **settings)
-        protocol = connection.protocol
-        _idle_since.set(None if protocol is None else self._given_back.get(protocol))
-        return connection
+        while True:
+            connection = await super().connect(*request, **settings)
+            protocol = connection.protocol
+            if protocol is None or protocol not in self._used or is_quiet(protocol.transport):
+                return connection
+            connection.close()
 
     def _release(self, key: Any, protocol: ResponseHandler, **settings: Any) -> None:
-        if key.is_ssl and protocol not in self._given_back and protocol.transport is not None:
-            self._tls.remember(protocol.transport.get_extra_info("ssl_object"))
-        self._given_back[protocol] = self._loop.time()
+        if protocol not in self._used:
+            if key.is_ssl and protocol.transport is not None:
+                self._tls.remember(protocol.transport.get_extra_info("ssl_object"))
+            self._used.add(protocol)
         super()._release(key, protocol, **settings)
+
+
+def is_quiet(transport: asyncio.BaseTransport | None) -> bool:
+    """Whether an idle connection is as it was left: whatever came meanwhile, the loop has not seen it yet, ends it."""
+    file = -1 if transport is None or transport.is_closing() else transport.get_extra_info("socket").fileno()
+    if file < 0:
+        return False
+    poll = select.poll()
+    poll.register(file, select.POLLIN)
+    return not poll.poll(0)
 
 
 class Call:
@@ -154,16 +160,6 @@ class HttpCalls:
         Raises:
             ProviderFailedError: no connection within the limit, or the connection broke before an answer.
         """
-        loop = asyncio.get_running_loop()
-        started = loop.time()
-        _idle_since.set(None)
-        try:
-            return await self._send("POST", url, headers, body, connect_s, proxy)
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-            if not _was_stale(_idle_since.get(), started, loop.time()):
-                raise ProviderFailedError(_failure_before_answer(error)) from error
-        except _BROKEN as error:
-            raise ProviderFailedError(_failure_before_answer(error)) from error
         try:
             return await self._send("POST", url, headers, body, connect_s, proxy)
         except _BROKEN as error:
@@ -230,10 +226,6 @@ async def open_http_calls(max_connections: int, ca_file: Path | None = None) -> 
             yield calls
         finally:
             calls.close()
-
-
-def _was_stale(idle_since: float | None, sent: float, failed: float) -> bool:
-    return idle_since is not None and sent - idle_since >= _STALE_AFTER_IDLE_S and failed - sent < _STALE_FAILS_WITHIN_S
 
 
 def _cut(status: int) -> Failure:

@@ -1,4 +1,5 @@
 import asyncio
+import socket
 from collections.abc import AsyncGenerator
 from typing import cast
 
@@ -8,7 +9,7 @@ from switchyard.common.v1.usage_pb2 import TokenUsage
 from switchyard.provider.v1 import provider_pb2 as pb
 
 from libs.errors import Kind
-from services.provider_adapter import attempts, http_calls
+from services.provider_adapter import attempts
 from services.provider_adapter.http_calls import HttpCalls, open_http_calls
 from tests.integration.provider_adapter.conftest import CREDENTIAL, Adapter, adapter_on, limits, request
 from tests.integration.provider_adapter.scripted_upstream import (
@@ -422,29 +423,33 @@ async def test_a_large_request_is_sent_whole(adapter: Adapter, upstream: Scripte
 
 
 async def test_a_connection_closed_for_idleness_is_replaced_unseen(
-    adapter: Adapter, upstream: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch
+    adapter: Adapter, upstream: ScriptedUpstream
 ) -> None:
-    monkeypatch.setattr(http_calls, "_STALE_AFTER_IDLE_S", 0.0)
     upstream.answer(whole(REPLY))
-    upstream.answer(Cut())
     upstream.answer(whole(REPLY))
 
     await adapter.run()
+    upstream.connections[0].writer.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
     outcome = await adapter.run()
 
     assert outcome.end.has_content
-    assert len(upstream.connections) == 2
+    assert (len(upstream.connections), len(upstream.received)) == (2, 2)
 
 
-async def test_a_busy_connection_that_breaks_is_not_asked_twice(adapter: Adapter, upstream: ScriptedUpstream) -> None:
-    upstream.answer(whole(REPLY))
+@pytest.mark.parametrize("earlier", [0, 1])
+async def test_a_request_that_was_sent_is_never_sent_again(
+    adapter: Adapter, upstream: ScriptedUpstream, earlier: int
+) -> None:
+    for _ in range(earlier):
+        upstream.answer(whole(REPLY))
+        await adapter.run()
     upstream.answer(Cut())
 
-    await adapter.run()
     outcome = await adapter.run()
 
     assert (outcome.failure["class"], outcome.failure["status"]) == ("upstream", "0")
-    assert len(upstream.received) == 2
+    assert outcome.failure["retryable_elsewhere"] == "true"
+    assert len(upstream.received) == earlier + 1
 
 
 async def test_a_body_that_is_no_request_never_reaches_a_provider(adapter: Adapter, upstream: ScriptedUpstream) -> None:
