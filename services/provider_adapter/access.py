@@ -66,7 +66,8 @@ def find_access(settings: Settings, environ: Mapping[str, str]) -> Access:
             hosts[slug] = host.for_credential(credential).filled({**environ, **settings.slots, **told})
         except UnfilledSlotError as error:
             logger.warning(
-                "provider left out: its address is not complete", extra=facts(provider=slug, variable=error.variable)
+                "provider left out: its address or its account is not complete",
+                extra=facts(provider=slug, variable=error.variable),
             )
             continue
         credentials[slug] = credential

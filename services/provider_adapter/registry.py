@@ -28,6 +28,7 @@ _SIMULATOR_CREDENTIAL = "sk-no-secret-for-the-simulator"
 _SIMULATOR_FINGERPRINT = "switchyard-simulator"
 _OPENAI = "openai"
 _AZURE = "azure"
+_WATSONX = "watsonx"
 _MOST_FOUND = 4096
 # The version in the path that a format's clients write; the simulator has the same.
 _VERTEX = "v1/projects/simulator/locations/global"
@@ -36,9 +37,12 @@ _SIMULATED_VERSIONS: Mapping[str, str] = {
     "cohere": "v2",
     "gigachat": "api/v1",
     "bedrock": "",
+    "watsonx": "",
     "vertex": _VERTEX,
     "vertex-anthropic": _VERTEX,
 }
+# What stands for the account there.
+_SIMULATED_ACCOUNTS: Mapping[str, Mapping[str, str]] = {"watsonx": {"project_id": "simulator"}}
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _NO_AUTHORIZERS: Mapping[str, AuthorizerFactory] = MappingProxyType({})
 
@@ -183,7 +187,8 @@ class Registry:
             protocol = _OPENAI
         base_url = f"{simulator_base_url}/{slug}/{_SIMULATED_VERSIONS.get(protocol, 'v1')}"
         upstream = self._upstream(door, protocol, base_url, _SIMULATOR_CREDENTIAL)
-        return replace(upstream, fingerprint=_SIMULATOR_FINGERPRINT)
+        account = _SIMULATED_ACCOUNTS.get(protocol, _NOTHING)
+        return replace(upstream, fingerprint=_SIMULATOR_FINGERPRINT, account=account)
 
     def _upstream(
         self,
@@ -211,6 +216,9 @@ class Registry:
         if protocol_name.startswith("vertex"):
             # Addresses of Vertex are in use with and without the publisher; the format's paths begin with it.
             base_url = base_url.partition("/publishers/")[0]
+        elif protocol_name == _WATSONX:
+            # So are those of watsonx, with and without what its paths begin with.
+            base_url = base_url.removesuffix("/ml/v1")
         make = self._authorizers.get((host.authorizer if host is not None else "") or protocol_name)
         account = host.account[0] if host is not None and host.account else _NOTHING
         place = Place(base_url, host.token_url if host is not None else "", account, proxy)

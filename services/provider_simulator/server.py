@@ -46,6 +46,8 @@ from services.provider_simulator.protocols.vertex.predict_format import PredictF
 from services.provider_simulator.protocols.vertex.predict_format import routes as predict_routes
 from services.provider_simulator.protocols.vertex.publisher_formats import VertexContentFormat, VertexMessagesFormat
 from services.provider_simulator.protocols.vertex.publisher_formats import routes as vertex_routes
+from services.provider_simulator.protocols.watsonx.chat_format import ChatFormat as WatsonxFormat
+from services.provider_simulator.protocols.watsonx.chat_format import routes as watsonx_routes
 from services.provider_simulator.settings import ProviderSimulatorSettings
 from services.provider_simulator.text_counter import TextCounter
 
@@ -98,6 +100,7 @@ def build(settings: ProviderSimulatorSettings, clock: Clock | None = None) -> we
     app.add_routes(cohere_rerank_routes(native(CohereRerankFormat())))
     app.add_routes(gigachat_routes(native(GigaChatFormat())))
     app.add_routes(gigachat_routes(native(GigaChatEmbedFormat()), gigachat_embeddings.PATH))
+    app.add_routes(watsonx_routes(native(WatsonxFormat())))
     app.router.add_route("*", "/{path:.*}", _no_route)
     return app
 

@@ -21,6 +21,7 @@ from services.provider_adapter.protocols.openai_responses.protocol import OpenAi
 from services.provider_adapter.protocols.port import CHAT, COMPLETIONS, EMBEDDINGS, RERANK, WireProtocol
 from services.provider_adapter.protocols.vertex.embeddings import VertexEmbeddings
 from services.provider_adapter.protocols.vertex.protocol import VertexClaude, VertexGemini
+from services.provider_adapter.protocols.watsonx.protocol import WatsonxChat
 
 Protocols = Mapping[tuple[str, str], WireProtocol]
 """By the format's name, as the catalogue and hosts.json have it, and the operation."""
@@ -51,4 +52,5 @@ def protocols() -> Protocols:
         ("vertex", CHAT): VertexGemini(),
         ("vertex", EMBEDDINGS): VertexEmbeddings(),
         ("vertex-anthropic", CHAT): VertexClaude(),
+        ("watsonx", CHAT): WatsonxChat(),
     }

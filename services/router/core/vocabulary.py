@@ -85,6 +85,7 @@ SPOKEN: Mapping[str, frozenset[str]] = {
     "openai-responses": frozenset({"chat"}),
     "vertex": frozenset({"chat", "embeddings"}),
     "vertex-anthropic": frozenset({"chat"}),
+    "watsonx": frozenset({"chat"}),
 }
 """What provider_adapter can be asked for in each wire format; a test holds it to that service's own table."""
 

@@ -134,6 +134,7 @@ PROVIDERS = {
     "cohere": ("cohere", "command-a-plus-05-2026"),
     "bedrock_converse": ("amazon-bedrock", "anthropic.claude-sonnet-4-5-20250929-v1:0"),
     "gigachat": ("gigachat", "GigaChat-2-Max"),
+    "watsonx": ("watsonx", "meta-llama/llama-4-maverick-17b"),
     "vertex_gemini": ("google-vertex", "gemini-2.5-flash"),
     "vertex_claude": ("google-vertex-anthropic", "claude-sonnet-4-5@20250929"),
 }
@@ -225,7 +226,7 @@ async def test_a_tool_loop_of_two_turns_with_parallel_calls(provider: Provider, 
 
 @both
 async def test_reasoning_goes_back_as_it_came(provider: Provider, stream: bool) -> None:
-    if provider.slug in {"groq", "azure", "gigachat"}:
+    if provider.slug in {"groq", "azure", "gigachat", "watsonx"}:
         pytest.skip("the simulator's chat format, or the model, does not reason")
     fields: dict[str, Any] = {"tools": TOOLS, "reasoning": {"effort": "high"}, "max_tokens": 4000}
     ask = {"role": "user", "content": "Think [[sim tools=2]]"}
@@ -286,6 +287,10 @@ async def test_images_and_files_are_accepted(provider: Provider, stream: bool) -
         {"type": "image_url", "image_url": {"url": provider.web.base_url + "/cat.png"}},
         {"type": "file", "file": {"filename": "paper.pdf", "file_data": PDF}},
     ]
+    if provider.slug == "watsonx":
+        refused = await provider.ask([{"role": "user", "content": parts}], stream=stream)
+        assert refused.outcome.failure["retryable_elsewhere"] == "true"
+        parts.pop()
     if provider.slug in {"cohere", "gigachat"}:
         # Text alone is a document there; any other file is refused before anything is sent.
         refused = await provider.ask([{"role": "user", "content": parts}], stream=stream)

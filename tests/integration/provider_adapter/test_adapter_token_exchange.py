@@ -60,6 +60,14 @@ def _gigachat_asked(asked: Received) -> None:
     assert parse_qs(asked.body.decode()) == {"scope": ["GIGACHAT_API_CORP"]}
 
 
+def _ibm_asked(asked: Received) -> None:
+    assert "authorization" not in asked.headers
+    assert parse_qs(asked.body.decode()) == {
+        "grant_type": ["urn:ibm:params:oauth:grant-type:apikey"],
+        "apikey": [KEY],
+    }
+
+
 ROWS = [
     Row(
         "gigachat",
@@ -67,6 +75,13 @@ ROWS = [
         {"GIGACHAT_CREDENTIALS": KEY, "GIGACHAT_SCOPE": "GIGACHAT_API_CORP"},
         lambda text, seconds: {"access_token": text, "expires_at": FAR_MS if seconds > 100 else 1_000},
         _gigachat_asked,
+    ),
+    Row(
+        "watsonx",
+        "ibm/granite-4-h-small",
+        {"WATSONX_API_KEY": KEY, "WATSONX_PROJECT_ID": "p-1"},
+        lambda text, seconds: {"access_token": text, "token_type": "Bearer", "expires_in": seconds},
+        _ibm_asked,
     ),
 ]
 

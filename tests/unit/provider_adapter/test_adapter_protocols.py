@@ -13,6 +13,7 @@ from tests.testkit.provider_wires_bedrock import BedrockWire
 from tests.testkit.provider_wires_cohere import CohereWire
 from tests.testkit.provider_wires_gigachat import GigaChatWire
 from tests.testkit.provider_wires_responses import OpenAiResponsesWire
+from tests.testkit.provider_wires_watsonx import WatsonxWire
 
 
 class TestOpenAiChat(ProviderConformance):
@@ -67,3 +68,9 @@ class TestGigaChat(ProviderConformance):
     @pytest.fixture
     def wire(self) -> Wire:
         return GigaChatWire()
+
+
+class TestWatsonx(ProviderConformance):
+    @pytest.fixture
+    def wire(self) -> Wire:
+        return WatsonxWire()

@@ -44,7 +44,7 @@ def test_only_providers_with_credentials_are_offered_and_other_models_stay_known
 
 def test_what_nobody_here_can_call_is_never_offered() -> None:
     two_doors = Provider("d", "D", protocol="cohere", doors=("openai",))
-    mute = Provider("m", "M", protocol="watsonx")
+    mute = Provider("m", "M", protocol="sap-orchestration")
     one = model(
         [
             endpoint("d", 1, provider=two_doors, protocol="cohere", provider_model_id="own"),
@@ -53,7 +53,7 @@ def test_what_nobody_here_can_call_is_never_offered() -> None:
             endpoint(
                 "d", 4, provider=two_doors, protocol="cohere", provider_model_id="a", serves=frozenset({"images"})
             ),
-            endpoint("m", 5, provider=mute, protocol="watsonx", provider_model_id="mute"),
+            endpoint("m", 5, provider=mute, protocol="sap-orchestration", provider_model_id="mute"),
         ]
     )
 

@@ -152,6 +152,22 @@ _GROQ = _COMMON | {
     "citation_options",
     "disable_tool_validation",
 }
+_WATSONX = (_COMMON - {"parallel_tool_calls"}) | {
+    "max_completion_tokens",
+    "seed",
+    "logit_bias",
+    "logprobs",
+    "top_logprobs",
+    "include_reasoning",
+    "chat_template_kwargs",
+    "repetition_penalty",
+    "length_penalty",
+    "time_limit",
+    "guided_choice",
+    "guided_regex",
+    "guided_grammar",
+    "guided_json",
+}
 _LOGPROBS = frozenset({"logit_bias", "logprobs", "top_logprobs"})
 
 DIALECTS: Mapping[str, Dialect] = {
@@ -213,5 +229,12 @@ DIALECTS: Mapping[str, Dialect] = {
     "minimax": Dialect(always={"reasoning_split": True}, history=History.KEPT),
     "ollama": Dialect(efforts=("none", *_LEVELS, "max")),
     "snowflake": Dialect(ends_unsaid=True),
+    "watsonx": Dialect(
+        limit_name="max_completion_tokens",
+        stream_options=False,
+        efforts=_LEVELS,
+        dropped=frozenset({"service_tier", "user"}),
+        known=_WATSONX,
+    ),
     "openrouter": Dialect(reasoning=Reasoning.OBJECT, history=History.KEPT, cache_hints=True, developer=True),
 }

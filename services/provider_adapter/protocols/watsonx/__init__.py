@@ -1,0 +1,1 @@
+"""IBM watsonx.ai: the chat format in an envelope of its own."""
