@@ -363,6 +363,7 @@ class Generations:
         record.first_event_ms = end.first_event_ms
         record.total_ms = end.total_ms
         record.upstream_id = end.upstream_id
+        record.tool_calls = end.tool_calls
         self._metrics.attempts.labels(attempt.provider_slug, "succeeded").inc()
 
     def _elapsed_ms(self, generation: Generation) -> int:

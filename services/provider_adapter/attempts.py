@@ -22,11 +22,15 @@ from services.provider_adapter.media.fetcher import MediaFetcher
 from services.provider_adapter.protocols.failures import Failure, FailureClass, Phase, ProviderFailedError
 from services.provider_adapter.protocols.port import NO_MEDIA, Attempt, Prepared, ReplyFacts
 from services.provider_adapter.registry import Upstream
+from services.provider_adapter.tool_calls.judge import ReplyJudge, Verdict
+from services.provider_adapter.tool_calls.schemas import Schemas
 
 BODY_LIMIT_BYTES = 64 * 1024 * 1024
 ERROR_BODY_LIMIT_BYTES = 64 * 1024
 LARGE_BODY_BYTES = 1024 * 1024
 """Reading a reply from here on takes so long (many vectors, pictures) that others would feel it on the loop."""
+MOST_JUDGED_BODY_BYTES = 1024 * 1024
+"""The tools of a longer request are not kept until its reply has come: parsed, they may be ten times their text."""
 _ERROR_BODY_S = 5.0
 # Headers that the host's own word and the request's say together.
 _LISTS = frozenset({"anthropic-beta"})
@@ -49,6 +53,7 @@ class WholeReply(NamedTuple):
     status: int
     first_event_s: float
     total_s: float
+    tool_calls: Verdict
 
 
 class Attempts:
@@ -65,6 +70,7 @@ class Attempts:
         self._clock = clock
         self._media = media
         self._limits = limits or CredentialLimits()
+        self._schemas = Schemas()
 
     async def whole(self, upstream: Upstream, attempt: Attempt, limits: Limits) -> WholeReply:
         """The reply of an attempt that does not stream.
@@ -88,7 +94,8 @@ class Attempts:
             else:
                 json, facts = await asyncio.to_thread(upstream.protocol.whole, attempt, prepared, body)
             facts.system_fingerprint = facts.system_fingerprint or attempt.system_fingerprint
-            return WholeReply(json, facts, call.status, first_event_s, wait.elapsed_s())
+            total_s = wait.elapsed_s()
+            return WholeReply(json, facts, call.status, first_event_s, total_s, self._judged(prepared, json, facts))
         except PhaseExpiredError as error:
             raise ProviderFailedError(_expired(error, call)) from None
         finally:
@@ -115,16 +122,27 @@ class Attempts:
             if isinstance(error, PhaseExpiredError):
                 raise ProviderFailedError(_expired(error, None)) from None
             raise
-        return StreamedReply(upstream, attempt, prepared, call, wait, entered)
+        return StreamedReply(upstream, attempt, prepared, call, wait, entered, self._judge(prepared))
+
+    def _judge(self, prepared: Prepared) -> ReplyJudge | None:
+        return ReplyJudge(prepared.tools, self._schemas) if prepared.tools else None
+
+    def _judged(self, prepared: Prepared, reply: bytes, facts: ReplyFacts) -> Verdict:
+        judge = self._judge(prepared)
+        if judge is None:
+            return Verdict.NONE
+        judge.read(reply)
+        return judge.verdict(facts.finish_reason)
 
     async def _prepare(self, upstream: Upstream, attempt: Attempt, limits: Limits) -> Prepared:
         """The provider's request; what it takes to fetch media is no part of the provider's time."""
         try:
             if self._media is not None and upstream.media is not NO_MEDIA:
                 attempt = await self._media.with_bytes(attempt, upstream.media, limits.total_s)
-            return upstream.protocol.prepare(attempt, upstream.dialect)
+            prepared = upstream.protocol.prepare(attempt, upstream.dialect)
         except AppError as error:  # the body itself is wrong: no provider can help
             raise ProviderFailedError(Failure(FailureClass.INVALID_REQUEST, message=error.message)) from None
+        return prepared if len(attempt.body) <= MOST_JUDGED_BODY_BYTES else prepared._replace(tools=None)
 
     async def _open(self, upstream: Upstream, prepared: Prepared, wait: "_Wait") -> Call:
         wait.until_first_event()
@@ -151,11 +169,24 @@ def _as_called(attempt: Attempt, upstream: Upstream) -> Attempt:
 
 
 class StreamedReply:
-    """A reply on its way. `read` until it gives nothing, then look at `facts`; `close` in any case."""
+    """A reply on its way. `read` until it gives nothing, then look at `facts`; `close` in any case.
+
+    Attributes:
+        tool_calls: what is to be said of them, once nothing more is to be read.
+    """
 
     def __init__(
-        self, upstream: Upstream, attempt: Attempt, prepared: Prepared, call: Call, wait: "_Wait", entered: Entered
+        self,
+        upstream: Upstream,
+        attempt: Attempt,
+        prepared: Prepared,
+        call: Call,
+        wait: "_Wait",
+        entered: Entered,
+        judge: ReplyJudge | None,
     ) -> None:
+        self._judge = judge
+        self._given = b""
         self._entered = entered
         self._protocol = upstream.protocol
         self._decoder = upstream.protocol.decoder(attempt, prepared)
@@ -168,6 +199,7 @@ class StreamedReply:
         self.status = call.status
         self.first_event_s = 0.0
         self.total_s = 0.0
+        self.tool_calls = Verdict.NONE
 
     @property
     def facts(self) -> ReplyFacts:
@@ -179,12 +211,19 @@ class StreamedReply:
         Raises:
             ProviderFailedError: the reply broke; what was given out before stays valid.
         """
+        if self._judge is not None and self._given:
+            # What was given out before has left by now: looking at it holds up nothing.
+            self._judge.feed(self._given)
+            self._given = b""
         while not self._ended:
             given = await self._step()
             if given:
+                self._given = given if self._judge is not None else b""
                 return given
         if self._failure is not None:
             raise ProviderFailedError(self._failure)
+        if self._judge is not None:
+            self.tool_calls = self._judge.verdict(self.facts.finish_reason)
         return b""
 
     def close(self) -> None:

@@ -3,13 +3,26 @@
 Owns both directions. Decides nothing. Invariant: a limit that was not given is the default.
 """
 
+from collections.abc import Mapping
+from typing import Final
+
+from switchyard.common.v1 import tool_calls_pb2 as tool_calls
 from switchyard.common.v1.usage_pb2 import TokenUsage
 from switchyard.provider.v1 import provider_pb2 as pb
 
 from services.provider_adapter.attempts import Limits
 from services.provider_adapter.protocols.port import CHAT, Attempt, ReplyFacts, Usage
+from services.provider_adapter.tool_calls.judge import Verdict
 
 _DEFAULTS = Limits()
+_VERDICTS: Final[Mapping[Verdict, "tool_calls.ToolCallVerdict.ValueType"]] = {
+    Verdict.NONE: tool_calls.TOOL_CALL_VERDICT_UNSPECIFIED,
+    Verdict.VALID: tool_calls.TOOL_CALL_VERDICT_VALID,
+    Verdict.INVALID_JSON: tool_calls.TOOL_CALL_VERDICT_INVALID_JSON,
+    Verdict.UNKNOWN_NAME: tool_calls.TOOL_CALL_VERDICT_UNKNOWN_NAME,
+    Verdict.SCHEMA_MISMATCH: tool_calls.TOOL_CALL_VERDICT_SCHEMA_MISMATCH,
+    Verdict.NOT_JUDGED: tool_calls.TOOL_CALL_VERDICT_NOT_JUDGED,
+}
 
 
 def attempt_from_proto(request: pb.GenerateRequest) -> Attempt:
@@ -42,7 +55,9 @@ def _seconds(limit_ms: int, default_s: float) -> float:
     return limit_ms / 1000 if limit_ms > 0 else default_s
 
 
-def end_to_proto(facts: ReplyFacts, status: int, first_event_s: float, total_s: float) -> pb.GenerateResponse:
+def end_to_proto(
+    facts: ReplyFacts, status: int, first_event_s: float, total_s: float, verdict: Verdict
+) -> pb.GenerateResponse:
     return pb.GenerateResponse(
         end=pb.End(
             usage=None if facts.usage is None else usage_to_proto(facts.usage),
@@ -55,6 +70,7 @@ def end_to_proto(facts: ReplyFacts, status: int, first_event_s: float, total_s: 
             total_ms=round(total_s * 1000),
             upstream_status=status,
             has_content=facts.has_content,
+            tool_calls=_VERDICTS[verdict],
         )
     )
 

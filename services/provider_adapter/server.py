@@ -44,7 +44,7 @@ class ProviderAdapterServicer(ProviderAdapterServiceServicer):
                 whole = await self._attempts.whole(upstream, attempt, limits)
                 span.succeeded(whole.facts, whole.status)
                 yield pb.GenerateResponse(result=pb.Result(json=whole.json))
-                yield end_to_proto(whole.facts, whole.status, whole.first_event_s, whole.total_s)
+                yield end_to_proto(whole.facts, whole.status, whole.first_event_s, whole.total_s, whole.tool_calls)
                 return
             reply = await self._attempts.stream(upstream, attempt, limits)
             while sse := await reply.read():
@@ -53,7 +53,7 @@ class ProviderAdapterServicer(ProviderAdapterServiceServicer):
                 message.chunks.sse = sse
                 yield message
             span.succeeded(reply.facts, reply.status)
-            yield end_to_proto(reply.facts, reply.status, reply.first_event_s, reply.total_s)
+            yield end_to_proto(reply.facts, reply.status, reply.first_event_s, reply.total_s, reply.tool_calls)
         except ProviderFailedError as error:
             span.failed(error.failure)
             raise error.failure.to_error(after_first_chunk=sent, secret=secret) from None

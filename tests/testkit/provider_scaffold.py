@@ -36,7 +36,7 @@ def prepare(attempt: Attempt) -> Prepared:
     chat = read_chat_body(attempt)
     # To do: messages (conversation.py reads turns), tools, tool choice, answer format, reasoning, sampling, limit, stream.
     body = {{"model": attempt.provider_model_id}}
-    return Prepared(PATH, write_body(body), chat.hide_reasoning)
+    return Prepared(PATH, write_body(body), chat.hide_reasoning, tools=chat.tools)
 '''
 
 _RESPONSE = '''"""Replies of {title} in chat's shape.

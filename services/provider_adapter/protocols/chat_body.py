@@ -55,12 +55,14 @@ class ChatBody(NamedTuple):
         fields: as the caller wrote them, without nulls and unsupported parameters.
         max_tokens: the limit that holds; None: neither the caller nor the gateway set one.
         hide_reasoning: the caller does not want to see it.
+        tools: all of them, where `fields` have those alone that may be called.
     """
 
     fields: Mapping[str, Any]
     max_tokens: int | None
     reasoning: Reasoning
     hide_reasoning: bool
+    tools: Any = None
 
 
 def read_chat_body(attempt: Attempt) -> ChatBody:
@@ -83,7 +85,7 @@ def read_chat_body(attempt: Attempt) -> ChatBody:
     if dropped & set(_REASONING_NAMES):
         dropped.update(_REASONING_NAMES)
     fields = {name: value for name, value in body.items() if name not in dropped}
-    return ChatBody(_with_allowed_tools(fields), max_tokens, _reasoning(fields), hide_reasoning)
+    return ChatBody(_with_allowed_tools(fields), max_tokens, _reasoning(fields), hide_reasoning, fields.get("tools"))
 
 
 def _with_allowed_tools(fields: dict[str, Any]) -> dict[str, Any]:

@@ -84,6 +84,7 @@ class Prepared(NamedTuple):
         answer_tool: the name of a tool whose input is the answer, where a format has no other way to structured output.
         headers: of this request alone, beside those that every request to the host carries.
         asked: what reading the reply takes of the request, in the protocol's own terms.
+        tools: those that chat was asked with, as their caller wrote them; the reply's calls are judged by them.
     """
 
     path: str
@@ -93,6 +94,7 @@ class Prepared(NamedTuple):
     headers: Mapping[str, str] = _NOTHING
     dialect: str = ""
     asked: Any = None
+    tools: Any = None
 
 
 class Usage(NamedTuple):

@@ -57,6 +57,7 @@ class Request(NamedTuple):
     hide_reasoning: bool
     answer_tool: str
     headers: Mapping[str, str]
+    tools: Any
 
 
 def prepare(attempt: Attempt) -> Prepared:
@@ -67,7 +68,8 @@ def prepare(attempt: Attempt) -> Prepared:
         ProviderFailedError: it holds what this format cannot carry.
     """
     made = request_of(attempt, traits_of(attempt.provider_model_id))
-    return Prepared(PATH, write_body(made.body), made.hide_reasoning, made.answer_tool, made.headers)
+    body = write_body(made.body)
+    return Prepared(PATH, body, made.hide_reasoning, made.answer_tool, made.headers, tools=made.tools)
 
 
 def request_of(attempt: Attempt, traits: Traits) -> Request:
@@ -99,7 +101,7 @@ def request_of(attempt: Attempt, traits: Traits) -> Request:
     if attempt.stream:
         body["stream"] = True
     _set_breakpoints(body, chat.fields)
-    return Request(body, chat.hide_reasoning, answer_tool, _betas(chat.fields))
+    return Request(body, chat.hide_reasoning, answer_tool, _betas(chat.fields), chat.tools)
 
 
 def _betas(fields: Mapping[str, Any]) -> Mapping[str, str]:

@@ -68,7 +68,7 @@ def prepare(attempt: Attempt) -> Prepared:
     _set_cache_points(body, chat.fields, traits)
     operation = "converse-stream" if attempt.stream else "converse"
     path = f"/model/{quote(attempt.provider_model_id, safe='')}/{operation}"
-    return Prepared(path, write_body(body), chat.hide_reasoning, answer_tool)
+    return Prepared(path, write_body(body), chat.hide_reasoning, answer_tool, tools=chat.tools)
 
 
 def _words(conversation: Conversation, traits: Traits) -> dict[str, Any]:

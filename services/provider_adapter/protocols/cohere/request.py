@@ -60,7 +60,7 @@ def prepare(attempt: Attempt) -> Prepared:
     _set_thinking(body, chat, traits)
     _set_sampling(body, chat.fields)
     _set_own(body, chat.fields)
-    return Prepared(PATH, write_body(body), chat.hide_reasoning, answer_tool)
+    return Prepared(PATH, write_body(body), chat.hide_reasoning, answer_tool, tools=chat.tools)
 
 
 def _answer_format(fields: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -67,7 +67,7 @@ def prepare(attempt: Attempt, door: Door = GEMINI_API) -> Prepared:
         body["generationConfig"] = config
     if attempt.service_tier in _TIERS:
         body["serviceTier"] = attempt.service_tier
-    return Prepared(door.path + _path(attempt), write_body(body), chat.hide_reasoning, answer_tool)
+    return Prepared(door.path + _path(attempt), write_body(body), chat.hide_reasoning, answer_tool, tools=chat.tools)
 
 
 def _path(attempt: Attempt) -> str:

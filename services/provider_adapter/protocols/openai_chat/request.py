@@ -87,7 +87,7 @@ def prepare(attempt: Attempt, dialect_name: str) -> Prepared:
     if dialect.known is not None:
         body = {name: value for name, value in body.items() if name in dialect.known}
     try:
-        return Prepared(PATH, orjson.dumps(body), hide_reasoning, dialect=dialect_name)
+        return Prepared(PATH, orjson.dumps(body), hide_reasoning, dialect=dialect_name, tools=body.get("tools"))
     except orjson.JSONEncodeError as error:
         raise AppError(Kind.INVALID, "INVALID_BODY", "The request body nests too deeply.") from error
 

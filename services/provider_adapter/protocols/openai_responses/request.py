@@ -89,7 +89,7 @@ def prepare(attempt: Attempt, dialect_name: str) -> Prepared:
         if include:
             body["include"] = include
     body["stream"] = attempt.stream
-    return Prepared(dialect.path(attempt.provider_model_id), write_body(body), chat.hide_reasoning)
+    return Prepared(dialect.path(attempt.provider_model_id), write_body(body), chat.hide_reasoning, tools=chat.tools)
 
 
 def _words(fields: Mapping[str, Any], dialect: Dialect, traits: Traits) -> dict[str, Any]:

@@ -65,7 +65,7 @@ class VertexClaude(AnthropicMessages):
         model = quote(attempt.provider_model_id, safe="-._~@")
         method = "streamRawPredict" if attempt.stream else "rawPredict"
         path = f"/publishers/anthropic/models/{model}:{method}"
-        return Prepared(path, write_body(body), made.hide_reasoning, made.answer_tool, made.headers)
+        return Prepared(path, write_body(body), made.hide_reasoning, made.answer_tool, made.headers, tools=made.tools)
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes, now_s: float) -> Failure:
         """The cloud speaks where the model's maker did not come to."""

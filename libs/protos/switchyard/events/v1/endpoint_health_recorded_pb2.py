@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n3switchyard/events/v1/endpoint_health_recorded.proto\x12\x14switchyard.events.v1\"1\n\x0c\x44istribution\x12\x11\n\tfirst_key\x18\x01 \x01(\x11\x12\x0e\n\x06\x63ounts\x18\x02 \x03(\r\"\xb7\x01\n\rEndpointTally\x12\x13\n\x0b\x65ndpoint_id\x18\x01 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x02 \x01(\r\x12\x10\n\x08\x66\x61ilures\x18\x03 \x01(\r\x12\x35\n\tlatency_s\x18\x04 \x01(\x0b\x32\".switchyard.events.v1.Distribution\x12\x36\n\nthroughput\x18\x05 \x01(\x0b\x32\".switchyard.events.v1.Distribution\"\xae\x01\n\x16\x45ndpointHealthRecorded\x12\x13\n\x0bsnapshot_id\x18\x01 \x01(\t\x12\x0e\n\x06\x62ucket\x18\x02 \x01(\t\x12\x16\n\x0e\x62ucket_start_s\x18\x03 \x01(\x03\x12\x10\n\x08\x62ucket_s\x18\x04 \x01(\x05\x12\r\n\x05gamma\x18\x05 \x01(\x01\x12\x36\n\tendpoints\x18\x06 \x03(\x0b\x32#.switchyard.events.v1.EndpointTallyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n3switchyard/events/v1/endpoint_health_recorded.proto\x12\x14switchyard.events.v1\"1\n\x0c\x44istribution\x12\x11\n\tfirst_key\x18\x01 \x01(\x11\x12\x0e\n\x06\x63ounts\x18\x02 \x03(\r\"\xe5\x01\n\rEndpointTally\x12\x13\n\x0b\x65ndpoint_id\x18\x01 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x02 \x01(\r\x12\x10\n\x08\x66\x61ilures\x18\x03 \x01(\r\x12\x35\n\tlatency_s\x18\x04 \x01(\x0b\x32\".switchyard.events.v1.Distribution\x12\x36\n\nthroughput\x18\x05 \x01(\x0b\x32\".switchyard.events.v1.Distribution\x12\x15\n\rtool_requests\x18\x06 \x01(\r\x12\x15\n\rtool_failures\x18\x07 \x01(\r\"\xae\x01\n\x16\x45ndpointHealthRecorded\x12\x13\n\x0bsnapshot_id\x18\x01 \x01(\t\x12\x0e\n\x06\x62ucket\x18\x02 \x01(\t\x12\x16\n\x0e\x62ucket_start_s\x18\x03 \x01(\x03\x12\x10\n\x08\x62ucket_s\x18\x04 \x01(\x05\x12\r\n\x05gamma\x18\x05 \x01(\x01\x12\x36\n\tendpoints\x18\x06 \x03(\x0b\x32#.switchyard.events.v1.EndpointTallyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,7 +34,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DISTRIBUTION']._serialized_start=77
   _globals['_DISTRIBUTION']._serialized_end=126
   _globals['_ENDPOINTTALLY']._serialized_start=129
-  _globals['_ENDPOINTTALLY']._serialized_end=312
-  _globals['_ENDPOINTHEALTHRECORDED']._serialized_start=315
-  _globals['_ENDPOINTHEALTHRECORDED']._serialized_end=489
+  _globals['_ENDPOINTTALLY']._serialized_end=358
+  _globals['_ENDPOINTHEALTHRECORDED']._serialized_start=361
+  _globals['_ENDPOINTHEALTHRECORDED']._serialized_end=535
 # @@protoc_insertion_point(module_scope)

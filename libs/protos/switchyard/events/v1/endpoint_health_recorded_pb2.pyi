@@ -56,9 +56,14 @@ class EndpointTally(_message.Message):
     FAILURES_FIELD_NUMBER: _builtins.int
     LATENCY_S_FIELD_NUMBER: _builtins.int
     THROUGHPUT_FIELD_NUMBER: _builtins.int
+    TOOL_REQUESTS_FIELD_NUMBER: _builtins.int
+    TOOL_FAILURES_FIELD_NUMBER: _builtins.int
     endpoint_id: _builtins.str
     attempts: _builtins.int
     failures: _builtins.int
+    tool_requests: _builtins.int
+    """Of successes: those whose reply called tools and could be judged, and of them those with a bad call."""
+    tool_failures: _builtins.int
     @_builtins.property
     def latency_s(self) -> Global___Distribution:
         """Of successes: seconds to the first event, and completion tokens per second of the whole time."""
@@ -73,10 +78,12 @@ class EndpointTally(_message.Message):
         failures: _builtins.int = ...,
         latency_s: Global___Distribution | None = ...,
         throughput: Global___Distribution | None = ...,
+        tool_requests: _builtins.int = ...,
+        tool_failures: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["latency_s", b"latency_s", "throughput", b"throughput"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "endpoint_id", b"endpoint_id", "failures", b"failures", "latency_s", b"latency_s", "throughput", b"throughput"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "endpoint_id", b"endpoint_id", "failures", b"failures", "latency_s", b"latency_s", "throughput", b"throughput", "tool_failures", b"tool_failures", "tool_requests", b"tool_requests"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from switchyard.common.v1 import price_pb2 as _price_pb2
+from switchyard.common.v1 import tool_calls_pb2 as _tool_calls_pb2
 from switchyard.common.v1 import usage_pb2 as _usage_pb2
 import builtins as _builtins
 import sys
@@ -86,6 +87,7 @@ class AttemptRecord(_message.Message):
     IS_BYOK_FIELD_NUMBER: _builtins.int
     STARTED_AT_MS_FIELD_NUMBER: _builtins.int
     CREDENTIAL_ID_FIELD_NUMBER: _builtins.int
+    TOOL_CALLS_FIELD_NUMBER: _builtins.int
     endpoint_id: _builtins.str
     provider_slug: _builtins.str
     provider_name: _builtins.str
@@ -102,6 +104,8 @@ class AttemptRecord(_message.Message):
     started_at_ms: _builtins.int
     credential_id: _builtins.str
     """The account's credential that was used; empty: the platform's own."""
+    tool_calls: _tool_calls_pb2.ToolCallVerdict.ValueType
+    """Of a success; the verdict alone, nothing of the calls."""
     def __init__(
         self,
         *,
@@ -118,10 +122,11 @@ class AttemptRecord(_message.Message):
         is_byok: _builtins.bool = ...,
         started_at_ms: _builtins.int = ...,
         credential_id: _builtins.str = ...,
+        tool_calls: _tool_calls_pb2.ToolCallVerdict.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["credential_id", b"credential_id", "endpoint_id", b"endpoint_id", "error_class", b"error_class", "first_event_ms", b"first_event_ms", "is_byok", b"is_byok", "model", b"model", "outcome", b"outcome", "provider_name", b"provider_name", "provider_slug", b"provider_slug", "started_at_ms", b"started_at_ms", "status", b"status", "total_ms", b"total_ms", "upstream_id", b"upstream_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credential_id", b"credential_id", "endpoint_id", b"endpoint_id", "error_class", b"error_class", "first_event_ms", b"first_event_ms", "is_byok", b"is_byok", "model", b"model", "outcome", b"outcome", "provider_name", b"provider_name", "provider_slug", b"provider_slug", "started_at_ms", b"started_at_ms", "status", b"status", "tool_calls", b"tool_calls", "total_ms", b"total_ms", "upstream_id", b"upstream_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from switchyard.common.v1 import tool_calls_pb2 as _tool_calls_pb2
 from switchyard.common.v1 import usage_pb2 as _usage_pb2
 import builtins as _builtins
 import sys
@@ -218,6 +219,7 @@ class End(_message.Message):
     TOTAL_MS_FIELD_NUMBER: _builtins.int
     UPSTREAM_STATUS_FIELD_NUMBER: _builtins.int
     HAS_CONTENT_FIELD_NUMBER: _builtins.int
+    TOOL_CALLS_FIELD_NUMBER: _builtins.int
     finish_reason: _builtins.str
     """Of the first choice: stop, length, tool_calls, content_filter, error; empty when the provider gave none."""
     native_finish_reason: _builtins.str
@@ -230,6 +232,8 @@ class End(_message.Message):
     upstream_status: _builtins.int
     has_content: _builtins.bool
     """Whether any text, reasoning, refusal or tool call was produced."""
+    tool_calls: _tool_calls_pb2.ToolCallVerdict.ValueType
+    """Of the first choice."""
     @_builtins.property
     def usage(self) -> _usage_pb2.TokenUsage:
         """Absent: the provider gave none."""
@@ -247,10 +251,11 @@ class End(_message.Message):
         total_ms: _builtins.int = ...,
         upstream_status: _builtins.int = ...,
         has_content: _builtins.bool = ...,
+        tool_calls: _tool_calls_pb2.ToolCallVerdict.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_usage", b"_usage", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_usage", b"_usage", "finish_reason", b"finish_reason", "first_event_ms", b"first_event_ms", "has_content", b"has_content", "native_finish_reason", b"native_finish_reason", "service_tier", b"service_tier", "system_fingerprint", b"system_fingerprint", "total_ms", b"total_ms", "upstream_id", b"upstream_id", "upstream_status", b"upstream_status", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_usage", b"_usage", "finish_reason", b"finish_reason", "first_event_ms", b"first_event_ms", "has_content", b"has_content", "native_finish_reason", b"native_finish_reason", "service_tier", b"service_tier", "system_fingerprint", b"system_fingerprint", "tool_calls", b"tool_calls", "total_ms", b"total_ms", "upstream_id", b"upstream_id", "upstream_status", b"upstream_status", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__usage: _TypeAlias = _typing.Literal["usage"]  # noqa: Y015
     _WhichOneofArgType__usage: _TypeAlias = _typing.Literal["_usage", b"_usage"]  # noqa: Y015
