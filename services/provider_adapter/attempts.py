@@ -11,7 +11,7 @@ count as life after the first content only.
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 from libs.clock import Clock
 from libs.errors import AppError
@@ -31,6 +31,8 @@ LARGE_BODY_BYTES = 1024 * 1024
 """Reading a reply from here on takes so long (many vectors, pictures) that others would feel it on the loop."""
 MOST_JUDGED_BODY_BYTES = 1024 * 1024
 """The tools of a longer request are not kept until its reply has come: parsed, they may be ten times their text."""
+_UNKEPT: Final[list[Any]] = [{}]
+"""Stands for tools that may bear any name."""
 _ERROR_BODY_S = 5.0
 # Headers that the host's own word and the request's say together.
 _LISTS = frozenset({"anthropic-beta"})
@@ -142,7 +144,9 @@ class Attempts:
             prepared = upstream.protocol.prepare(attempt, upstream.dialect)
         except AppError as error:  # the body itself is wrong: no provider can help
             raise ProviderFailedError(Failure(FailureClass.INVALID_REQUEST, message=error.message)) from None
-        return prepared if len(attempt.body) <= MOST_JUDGED_BODY_BYTES else prepared._replace(tools=None)
+        if prepared.tools and len(attempt.body) > MOST_JUDGED_BODY_BYTES:
+            return prepared._replace(tools=_UNKEPT)
+        return prepared
 
     async def _open(self, upstream: Upstream, prepared: Prepared, wait: "_Wait") -> Call:
         wait.until_first_event()

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 
 from services.provider_adapter.protocols.failures import Failure, FailureClass, ProviderFailedError
 from services.provider_adapter.protocols.port import Attempt, Prepared, ReplyFacts
+from services.provider_adapter.tool_calls.judge import ReplyJudge, Verdict
+from services.provider_adapter.tool_calls.schemas import Schemas
 from tests.testkit.provider_wires import SERVER_SENT_EVENTS, Call, Reply, ServerSentEvents, Wire
 
 WORDS = Reply(words=("Hel", "lo ✓", " \U0001f600"))
@@ -246,6 +248,20 @@ class ProviderConformance:
         assert decoded.facts.finish_reason == "tool_calls"
         assert decoded.facts.native_finish_reason == wire.native_ends["tool_calls"]
         assert decoded.chunks[-1]["choices"][0]["finish_reason"] == "tool_calls"
+
+    @pytest.mark.parametrize(("kind", "verdict"), [("integer", Verdict.VALID), ("string", Verdict.SCHEMA_MISMATCH)])
+    def test_calls_are_judged_by_the_tools_that_were_sent(self, wire: Wire, kind: str, verdict: Verdict) -> None:
+        parameters = {"type": "object", "properties": {"city": {"type": "string"}, "n": {"type": kind}}}
+        functions = [{"name": "look_up", "parameters": parameters}, {"name": "tell", "parameters": {"type": "object"}}]
+        tools = [{"type": "function", "function": function} for function in functions]
+        body = {"messages": [{"role": "user", "content": "hi"}], "tools": tools}
+        prepared = wire.protocol.prepare(attempt(wire, body=orjson.dumps(body)), "")
+        streamed, whole = (ReplyJudge(prepared.tools, Schemas()) for _ in range(2))
+        for sse in Decoded(wire, *framing_of(wire).frames(wire.stream(EVERYTHING))).given:
+            streamed.feed(sse)
+        whole.read(wire.protocol.whole(attempt(wire), prepared, wire.whole(EVERYTHING))[0])
+
+        assert (streamed.verdict("tool_calls"), whole.verdict("tool_calls")) == (verdict, verdict)
 
     @pytest.mark.parametrize("reply", REPLIES)
     def test_a_whole_reply_says_what_its_stream_says(self, wire: Wire, reply: Reply) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Final
 import orjson
 
 from services.provider_adapter.tool_calls.replies import Call, ReplyCalls
-from services.provider_adapter.tool_calls.schemas import Schemas
+from services.provider_adapter.tool_calls.schemas import Patience, Schemas
 
 _CUT_SHORT: Final = frozenset({"length", "content_filter", "error"})
 
@@ -41,10 +41,11 @@ def judge(tools: Any, calls: Iterable[Call], schemas: Schemas) -> Verdict:
         schemas: what was made ready earlier.
     """
     by_name, others = _by_name(tools)
+    patience = Patience()
     verdict = Verdict.NONE
     for call in calls:
         if call.name in by_name:
-            one = _judged(by_name[call.name], call, schemas)
+            one = _judged(by_name[call.name], call, schemas, patience)
         else:
             one = Verdict.NOT_JUDGED if others else Verdict.UNKNOWN_NAME
         if one not in {Verdict.VALID, Verdict.NOT_JUDGED}:
@@ -53,8 +54,8 @@ def judge(tools: Any, calls: Iterable[Call], schemas: Schemas) -> Verdict:
     return verdict
 
 
-def _judged(function: Mapping[str, Any], call: Call, schemas: Schemas) -> Verdict:
-    schema = schemas.find(function.get("parameters"))
+def _judged(function: Mapping[str, Any], call: Call, schemas: Schemas, patience: Patience) -> Verdict:
+    schema = schemas.find(function.get("parameters"), patience)
     if schema is None:
         return Verdict.NOT_JUDGED
     text = call.arguments.strip() or "{}"  # some hosts write nothing where nothing is to be said
@@ -64,7 +65,7 @@ def _judged(function: Mapping[str, Any], call: Call, schemas: Schemas) -> Verdic
         return Verdict.INVALID_JSON
     if not isinstance(arguments, dict):
         return Verdict.INVALID_JSON
-    fits = schema.fits(arguments, len(text))
+    fits = schema.fits(arguments, len(text), patience)
     if fits is None:
         return Verdict.NOT_JUDGED
     return Verdict.VALID if fits else Verdict.SCHEMA_MISMATCH
@@ -77,7 +78,7 @@ def _by_name(tools: Any) -> tuple[dict[str, Mapping[str, Any]], bool]:
     for tool in tools if isinstance(tools, list) else ():
         function = tool.get("function") if isinstance(tool, dict) else None
         name = function.get("name") if isinstance(function, dict) else None
-        if isinstance(name, str):
+        if isinstance(name, str) and isinstance(function, dict):
             by_name.setdefault(name, function)
         else:
             others = True

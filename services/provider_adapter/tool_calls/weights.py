@@ -10,11 +10,10 @@ part can meet, at any depth. Recursive references have no such bound and are ref
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from enum import Enum, auto
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
-MOST_SUBSCHEMAS: Final = 400
+MOST_SUBSCHEMAS: Final = 300
 MOST_NESTED: Final = 32
 MOST_PATTERN_CHARACTERS: Final = 512
 _CHECKED_NAMES: Final = 4
@@ -50,44 +49,59 @@ def weigh(schema: Mapping[str, Any]) -> Weight:
     return Weight(subschemas + again, patterns)
 
 
-class _Role(Enum):
-    """What a keyword's value is, among those that hold subschemas."""
-
-    ALONGSIDE = auto()
-    """A subschema that is held against the same part."""
-    ALL_ALONGSIDE = auto()
-    DEPENDENCIES = auto()
-    REFERENCE = auto()
-    INTO = auto()
-    """A subschema that is held against parts one deeper."""
-    ALL_INTO = auto()
-    EACH_INTO = auto()
-    """Subschemas of which each is held against a part of its own."""
-    ITEMS = auto()
-    STOP = auto()
+def _one(value: Any) -> Iterable[Any]:
+    return (value,)
 
 
+def _listed(value: Any) -> Iterable[Any]:
+    return value if isinstance(value, list) else ()
+
+
+def _named(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else ()
+
+
+def _conditional(value: Any) -> Iterable[Any]:
+    """Of dependencies, those that are no lists of names."""
+    return [sub for sub in _named(value) if not isinstance(sub, list)]
+
+
+class _Role(NamedTuple):
+    """How a keyword holds subschemas.
+
+    Attributes:
+        subs: of the keyword's value.
+        goes_into: they are held against parts one deeper.
+        is_each: of which every one has a part of its own.
+    """
+
+    subs: Callable[[Any], Iterable[Any]]
+    goes_into: bool = False
+    is_each: bool = False
+
+
+_ITEM: Final = _Role(_one, goes_into=True)
+_ITEMS: Final = _Role(_listed, goes_into=True, is_each=True)
 _ROLES: Final[Mapping[str, _Role]] = {
-    "allOf": _Role.ALL_ALONGSIDE,
-    "anyOf": _Role.ALL_ALONGSIDE,
-    "oneOf": _Role.ALL_ALONGSIDE,
-    "not": _Role.ALONGSIDE,
-    "if": _Role.ALONGSIDE,
-    "then": _Role.ALONGSIDE,
-    "else": _Role.ALONGSIDE,
-    "dependencies": _Role.DEPENDENCIES,
-    "$ref": _Role.REFERENCE,
-    "additionalProperties": _Role.INTO,
-    "additionalItems": _Role.INTO,
-    "contains": _Role.INTO,
-    "propertyNames": _Role.INTO,
-    "patternProperties": _Role.ALL_INTO,
-    "properties": _Role.EACH_INTO,
-    "items": _Role.ITEMS,
-    "$id": _Role.STOP,
-    "prefixItems": _Role.STOP,
+    "allOf": _Role(_listed),
+    "anyOf": _Role(_listed),
+    "oneOf": _Role(_listed),
+    "not": _Role(_one),
+    "if": _Role(_one),
+    "then": _Role(_one),
+    "else": _Role(_one),
+    "dependencies": _Role(_conditional),
+    "$ref": _Role(_one),
+    "additionalProperties": _Role(_one, goes_into=True),
+    "additionalItems": _Role(_one, goes_into=True),
+    "contains": _Role(_one, goes_into=True),
+    "propertyNames": _Role(_one, goes_into=True),
+    "patternProperties": _Role(_named, goes_into=True),
+    "properties": _Role(_named, goes_into=True, is_each=True),
+    "items": _ITEM,
 }
 _HOLDING: Final = frozenset(_ROLES)
+_REFUSED: Final = frozenset({"$id", "prefixItems"})
 _COMPARING: Final = frozenset({"enum", "const", "required", "properties", "dependencies"})
 _SEARCHING: Final = frozenset({"uniqueItems", "pattern", "patternProperties"})
 _Depths = list[int]
@@ -170,6 +184,8 @@ class _Weighing:
             raise UnusableSchemaError("too large or too deep")
         if not _SEARCHING.isdisjoint(schema):
             self._note(schema)
+        if not _REFUSED.isdisjoint(schema):
+            self._refuse(schema)
         if _HOLDING.isdisjoint(schema):
             found = [self._own(schema)]
         else:
@@ -184,62 +200,36 @@ class _Weighing:
     def _note(self, schema: Mapping[str, Any]) -> None:
         if "uniqueItems" in schema:
             self.searches = True
-        texts: list[Any] = [schema["pattern"]] if "pattern" in schema else []
-        if "patternProperties" in schema:
-            texts += _listed(schema["patternProperties"])
+        texts = [schema.get("pattern")]
+        if isinstance(schema.get("patternProperties"), dict):
+            texts += schema["patternProperties"]
         self.pattern_characters += sum(len(text) for text in texts if isinstance(text, str))
         if self.pattern_characters > MOST_PATTERN_CHARACTERS:
             raise UnusableSchemaError("too many patterns")
 
+    def _refuse(self, schema: Mapping[str, Any]) -> None:
+        if isinstance(schema.get("prefixItems"), list):
+            raise UnusableSchemaError("a later draft, in which `items` means something else")
+        if "$id" in schema and schema is not self._root:
+            raise UnusableSchemaError("references from here may mean something else")
+
     def _unfolded(self, schema: Mapping[str, Any], nested: int) -> _Depths:
         here, below = [self._own(schema)], [0]
         for name, value in schema.items():
-            match _ROLES.get(name):
-                case None:
-                    continue
-                case _Role.ALONGSIDE:
-                    _add(here, self.depths(value, nested))
-                case _Role.ALL_ALONGSIDE:
-                    self._add_all(here, _listed(value), nested)
-                case _Role.DEPENDENCIES:
-                    self._add_all(here, (sub for sub in _values(value) if not isinstance(sub, list)), nested)
-                case _Role.REFERENCE:
-                    _add(here, self.depths(self._referred(value), nested))
-                case _Role.INTO:
-                    _add(below, self.depths(value, nested))
-                case _Role.ALL_INTO:
-                    self._add_all(below, _values(value), nested)
-                case _Role.EACH_INTO:
-                    self._add_largest(below, _values(value), nested)
-                case _Role.ITEMS if isinstance(value, list):
-                    self._add_largest(below, value, nested)
-                case _Role.ITEMS:
-                    _add(below, self.depths(value, nested))
-                case _Role.STOP:
-                    self._stop(name, value, schema)
+            role = _ROLES.get(name)
+            if role is None:
+                continue
+            if role is _ITEM and isinstance(value, list):
+                role = _ITEMS
+            subs = role.subs(self._referred(value) if name == "$ref" else value)
+            found = [self.depths(sub, nested) for sub in subs]
+            if role.is_each:
+                found = [_largest(found)]
+            for one in found:
+                _add(below if role.goes_into else here, one)
         if len(below) > 1 or below[0]:
             _add(here, [0, *below])
         return here
-
-    def _stop(self, name: str, value: Any, schema: Mapping[str, Any]) -> None:
-        if name == "prefixItems" and isinstance(value, list):
-            raise UnusableSchemaError("a later draft, in which `items` means something else")
-        if name == "$id" and schema is not self._root:
-            raise UnusableSchemaError("references from here may mean something else")
-
-    def _add_all(self, total: _Depths, subs: Iterable[Any], nested: int) -> None:
-        for sub in subs:
-            _add(total, self.depths(sub, nested))
-
-    def _add_largest(self, total: _Depths, subs: Iterable[Any], nested: int) -> None:
-        largest = [0]
-        for sub in subs:
-            for depth, met in enumerate(self.depths(sub, nested)):
-                if depth == len(largest):
-                    largest.append(met)
-                elif met > largest[depth]:
-                    largest[depth] = met
-        _add(total, largest)
 
     def _referred(self, reference: Any) -> Any:
         """Raises UnusableSchemaError for anything but a pointer into this schema."""
@@ -259,17 +249,20 @@ class _Weighing:
         return target
 
 
+def _largest(several: Iterable[_Depths]) -> _Depths:
+    largest = [0]
+    for one in several:
+        for depth, met in enumerate(one):
+            if depth == len(largest):
+                largest.append(met)
+            elif met > largest[depth]:
+                largest[depth] = met
+    return largest
+
+
 def _add(total: _Depths, more: _Depths) -> None:
     for depth, met in enumerate(more):
         if depth == len(total):
             total.append(met)
         else:
             total[depth] += met
-
-
-def _listed(value: Any) -> Iterable[Any]:
-    return value if isinstance(value, list | dict) else ()
-
-
-def _values(value: Any) -> Iterable[Any]:
-    return value.values() if isinstance(value, dict) else ()

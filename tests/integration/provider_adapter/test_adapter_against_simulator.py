@@ -3,8 +3,10 @@ from typing import Any
 
 import orjson
 import pytest
+from switchyard.common.v1 import tool_calls_pb2 as tool_calls
 
 from libs.settings import load
+from services.provider_adapter.attempts import MOST_JUDGED_BODY_BYTES
 from services.provider_adapter.http_calls import HttpCalls
 from services.provider_simulator.server import start
 from services.provider_simulator.settings import ProviderSimulatorSettings
@@ -46,6 +48,40 @@ async def test_parallel_calls_come_whole(simulated: Adapter, stream: bool) -> No
 
     assert outcome.end.finish_reason == "tool_calls"
     assert outcome.end.has_content
+
+
+def tool(**schema: Any) -> dict[str, Any]:
+    parameters = {"type": "object", "properties": {"n": {"type": "integer", **schema}}, "required": ["n"]}
+    return {"type": "function", "function": {"name": "look_up", "parameters": parameters}}
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    ("prompt", "fields", "verdict"),
+    [
+        ("[[sim tools=2]]", {"tools": TOOLS}, tool_calls.TOOL_CALL_VERDICT_VALID),
+        ("[[sim tools=1]]", {"tools": [tool()]}, tool_calls.TOOL_CALL_VERDICT_VALID),
+        ("[[sim tools=2]]", {"tools": [tool(multipleOf=7)]}, tool_calls.TOOL_CALL_VERDICT_SCHEMA_MISMATCH),
+        ("[[sim tools=1]]", {"tools": [tool(format=7)]}, tool_calls.TOOL_CALL_VERDICT_NOT_JUDGED),
+        ("hi", {"tools": [tool()]}, tool_calls.TOOL_CALL_VERDICT_UNSPECIFIED),
+        ("hi", {}, tool_calls.TOOL_CALL_VERDICT_UNSPECIFIED),
+        (
+            "[[sim tools=1]]",
+            {"tools": [tool()], "x": "x" * MOST_JUDGED_BODY_BYTES},
+            tool_calls.TOOL_CALL_VERDICT_NOT_JUDGED,
+        ),
+    ],
+)
+async def test_the_end_says_whether_calls_fit_the_tools_that_were_sent(
+    calls: HttpCalls, prompt: str, fields: dict[str, Any], verdict: int, stream: bool
+) -> None:
+    simulator = await start(load(ProviderSimulatorSettings, {}))
+    try:
+        adapter = adapter_on(calls, simulator_base_url=simulator.base_url)
+        outcome = await adapter.run(body=body(prompt, **fields), stream=stream)
+        assert outcome.end.tool_calls == verdict
+    finally:
+        await simulator.stop()
 
 
 async def test_everything_that_steers_the_gateway_passes_a_strict_provider(simulated: Adapter) -> None:
