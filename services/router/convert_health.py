@@ -3,9 +3,10 @@
 Owns the translation. Decides nothing. Invariant: a message that says what cannot be is a ValueError, never a figure.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from switchyard.common.v1 import tool_calls_pb2 as tool_calls
 from switchyard.events.v1 import usage_recorded_pb2 as events
 from switchyard.events.v1.endpoint_health_recorded_pb2 import Distribution, EndpointHealthRecorded, EndpointTally
 
@@ -17,6 +18,12 @@ from services.router.core.verdicts import Outcome, Verdict, blames_credential, v
 _ENDPOINTS_PER_RECORD: Final = 200
 """Some 60 KB: far from what a broker refuses, and read without holding up a plan."""
 _ERROR: Final = "error"
+_GOOD_CALLS: Final[Mapping[int, bool]] = {
+    tool_calls.TOOL_CALL_VERDICT_VALID: True,
+    tool_calls.TOOL_CALL_VERDICT_INVALID_JSON: False,
+    tool_calls.TOOL_CALL_VERDICT_UNKNOWN_NAME: False,
+    tool_calls.TOOL_CALL_VERDICT_SCHEMA_MISMATCH: False,
+}
 
 
 class Bucket(NamedTuple):
@@ -49,6 +56,7 @@ def outcomes_from_proto(event: events.UsageRecorded) -> list[Outcome]:
                 attempt.credential_id or ("" if attempt.is_byok else attempt.provider_slug),
                 not (attempt.is_byok or attempt.credential_id),
                 not succeeded and blames_credential(status=attempt.status, error_class=attempt.error_class),
+                _GOOD_CALLS.get(attempt.tool_calls) if succeeded else None,
             )
         )
     return outcomes
@@ -102,6 +110,8 @@ def _tally_to_proto(endpoint_id: str, tally: Tally) -> EndpointTally:
         failures=tally.failures,
         latency_s=_sketch_to_proto(tally.latency),
         throughput=_sketch_to_proto(tally.throughput),
+        tool_requests=tally.tool_requests,
+        tool_failures=tally.tool_failures,
     )
 
 
@@ -121,7 +131,11 @@ def _tally_from_proto(message: EndpointTally) -> Tally:
 def _outcomes_from_proto(message: EndpointTally) -> Tally:
     if message.failures > message.attempts:
         raise ValueError("more failures than attempts")
-    return Tally(message.attempts, message.failures)
+    if not message.tool_failures <= message.tool_requests <= message.attempts - message.failures:
+        raise ValueError("more tool calls than successes, or more bad ones than calls")
+    tally = Tally(message.attempts, message.failures)
+    tally.tool_requests, tally.tool_failures = message.tool_requests, message.tool_failures
+    return tally
 
 
 def _sketch_from_proto(message: Distribution) -> Sketch:

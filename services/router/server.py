@@ -10,6 +10,7 @@ from libs.errors import AppError
 from libs.metrics import Metrics
 from services.router import convert
 from services.router.core.plan import EmptyPlanError
+from services.router.core.wishes import Wishes
 from services.router.handlers import RouterHandlers
 from services.router.shelf import Page
 
@@ -22,7 +23,7 @@ class RouterServicer(RouterServiceServicer):
 
     async def Plan(self, request: pb.PlanRequest, context: Any) -> pb.PlanResponse:
         started = perf_counter()
-        response = self._planned(request, begins=True)
+        response = self._planned(request, convert.wishes_from_proto(request), begins=True)
         self._plan_seconds.observe(perf_counter() - started)
         return response
 
@@ -30,17 +31,17 @@ class RouterServicer(RouterServiceServicer):
         asked = pb.PlanRequest()
         asked.CopyFrom(request.plan)
         asked.explain = True
+        wishes = convert.wishes_from_proto(asked)
         try:
-            return pb.ExplainResponse(plan=self._planned(asked, begins=False))
+            return pb.ExplainResponse(plan=self._planned(asked, wishes, begins=False))
         except EmptyPlanError as error:
-            candidates = convert.dropped_to_proto(error.dropped, convert.wishes_from_proto(asked))
+            candidates = convert.dropped_to_proto(error.dropped, wishes)
             empty = pb.PlanResponse(explanation=pb.Explanation(candidates=candidates))
             return pb.ExplainResponse(plan=empty, problem=convert.problem_to_proto(error))
         except AppError as error:
             return pb.ExplainResponse(problem=convert.problem_to_proto(error))
 
-    def _planned(self, request: pb.PlanRequest, *, begins: bool) -> pb.PlanResponse:
-        wishes = convert.wishes_from_proto(request)
+    def _planned(self, request: pb.PlanRequest, wishes: Wishes, *, begins: bool) -> pb.PlanResponse:
         plan = self._handlers.plan(wishes, request.generation_id)
         if begins:
             self._handlers.begin(plan)

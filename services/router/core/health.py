@@ -13,15 +13,16 @@ from typing import Final, NamedTuple
 from services.router.core.circuit import Breaker
 from services.router.core.history import BUCKET_S, History, Tally
 from services.router.core.luck import luck
+from services.router.core.quality import Gradebook, Quality
 from services.router.core.sketch import key_of
-from services.router.core.snapshot import UNKNOWN_HEALTH, HealthSnapshot, Percentiles, Standing, ToolRecord
+from services.router.core.snapshot import UNKNOWN_HEALTH, Grade, HealthSnapshot, Percentiles, Standing
 from services.router.core.stickiness import Served, StickySessions
 from services.router.core.verdicts import Outcome, Verdict, verdict_of
 from services.router.core.windows import WINDOW_S, Rolling
 
 __all__ = [
-    "UNKNOWN_HEALTH", "WINDOW_S", "Health", "HealthSnapshot", "Outcome", "Percentiles", "Standing", "ToolRecord",
-    "Verdict", "verdict_of",
+    "UNKNOWN_HEALTH", "WINDOW_S", "Grade", "Health", "HealthSnapshot", "Outcome", "Percentiles", "Standing", "Verdict",
+    "verdict_of",
 ]  # fmt: skip
 
 MAX_ENDPOINTS: Final = 20_000
@@ -80,11 +81,13 @@ class HealthStatus(NamedTuple):
 class _Endpoint:
     """What is known of one endpoint."""
 
-    __slots__ = ("breaker", "failed_s", "history", "id", "rolling")
+    __slots__ = ("breaker", "failed_s", "forgets_s", "history", "id", "rolling")
 
     def __init__(self, endpoint_id: str, luck: float) -> None:
         self.id = endpoint_id
         self.failed_s = 0
+        self.forgets_s = 0
+        """When its history will have been looked at again; past: nobody is going to."""
         self.breaker = Breaker(ENDPOINT_FAILURES, luck)
         self.rolling = Rolling()
         self.history = History()
@@ -100,6 +103,13 @@ class _Endpoint:
         if uptime is not None and uptime < FALLBACK_UPTIME:
             return Standing.FALLBACK_ONLY
         return recent or (Standing.DEGRADED if uptime is not None and uptime < NORMAL_UPTIME else None)
+
+    @property
+    def quality(self) -> Quality:
+        speed = self.history.recent.throughput.percentiles()
+        if speed is None:
+            return Quality(tools=self.history.tools)
+        return Quality(speed.p50, speed.count, self.history.tools)
 
     @property
     def _uptime_since_recovery(self) -> float | None:
@@ -132,6 +142,7 @@ class Health:
         self._behind: dict[str, Standing] = {}
         self._latency_s: dict[str, Percentiles] = {}
         self._throughput: dict[str, Percentiles] = {}
+        self._gradebook = Gradebook()
         self._cooling: set[str] = set()
         self._to_try: set[str] = set()
         """Ids of endpoints, and credentials, of which a request may find out whether they work again."""
@@ -178,6 +189,7 @@ class Health:
             if one is not None:
                 one.rolling.advance(now_s)
                 self._unmeasured[one.id] = one
+                self._watch(one, now_s)
         self._measure()
         for one in list(self._suspects.values()):
             self._settle(one, now_s)
@@ -222,6 +234,8 @@ class Health:
         for endpoint_id, tally in tallies:
             one = self._endpoints.get(endpoint_id) or self._remember(endpoint_id)
             one.history.see(bucket, now_s // BUCKET_S, tally)
+            self._unmeasured[one.id] = one
+            self._watch(one, now_s)
 
     def unseen(self, bucket: int) -> list[tuple[str, Tally]]:
         """What was counted here of a bucket and nobody published as fully."""
@@ -251,11 +265,26 @@ class Health:
         due_s = one.rolling.add(at_s, now_s, failed=failed, latency_key=latency_key, throughput_key=throughput_key)
         if due_s is not None:
             heapq.heappush(self._due, (due_s, one.id))
-        if latency_key is not None or throughput_key is not None:
+        if latency_key is not None or throughput_key is not None or outcome.tool_calls is not None:
             self._unmeasured[one.id] = one
         one.history.add(
-            at_s // BUCKET_S, now_s // BUCKET_S, failed=failed, latency_key=latency_key, throughput_key=throughput_key
+            at_s // BUCKET_S,
+            now_s // BUCKET_S,
+            failed=failed,
+            latency_key=latency_key,
+            throughput_key=throughput_key,
+            tool_calls=outcome.tool_calls,
         )
+        self._watch(one, now_s)
+
+    def _watch(self, one: _Endpoint, now_s: int) -> None:
+        """Sees to it that what a history has of quality is forgotten in time."""
+        if now_s < one.forgets_s:
+            return
+        one.history.advance(now_s // BUCKET_S)
+        if one.history.tells_of_quality:
+            one.forgets_s = (now_s // BUCKET_S + 1) * BUCKET_S
+            heapq.heappush(self._due, (one.forgets_s, one.id))
 
     def _learn_of_credential(self, outcome: Outcome, at_s: int) -> None:
         breaker = self._credentials.get(outcome.credential)
@@ -323,7 +352,10 @@ class Health:
                     known[endpoint_id] = found
                 else:
                     known.pop(endpoint_id, None)
-        self._snapshot = self._snapshot._replace(latency_s=dict(self._latency_s), throughput=dict(self._throughput))
+            self._gradebook.note(one.id, one.quality)
+        self._snapshot = self._snapshot._replace(
+            latency_s=dict(self._latency_s), throughput=dict(self._throughput), grades=self._gradebook.grades()
+        )
 
     def _remember(self, endpoint_id: str) -> _Endpoint:
         if len(self._endpoints) >= self._max_endpoints:
@@ -338,6 +370,7 @@ class Health:
             known.pop(endpoint_id, None)
         self._to_try.discard(endpoint_id)
         self._has_news = True
+        self._gradebook.forget(endpoint_id)
 
 
 def _uptime(attempts: int, failures: int) -> float | None:

@@ -1,18 +1,22 @@
-"""What happened at one endpoint in the last 30 minutes and in the last day, in buckets of 5 minutes.
+"""What happened at one endpoint in the last 30 minutes, 2 hours and day, in buckets of 5 minutes.
 
 Owns the buckets: what this router counted of each, what another one published of it, and which of the two holds. Both
-count the same attempts, so that they are never added: the fuller one holds. Invariant: the sums over 30 minutes and
-over a day are those of the buckets that hold.
+count the same attempts, so that they are never added: the fuller one holds. Invariant: the sums are those of the buckets that
+hold.
 """
 
 from array import array
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from services.router.core.sketch import Sketch
+from services.router.core.snapshot import ToolRecord
 
 BUCKET_S: Final = 300
 RECENT: Final = 6
 """Buckets whose measurements are kept: half an hour, the last of which is filling."""
+TWO_HOURS: Final = 24
+"""Buckets whose tool calls are kept."""
 DAY: Final = 288
 """Buckets whose outcomes are kept."""
 
@@ -23,21 +27,29 @@ class Tally:
     Attributes:
         latency: seconds to the first event.
         throughput: tokens per second.
+        tool_requests: successes whose tool calls could be judged.
+        tool_failures: of them, those with a bad call.
     """
 
-    __slots__ = ("attempts", "failures", "latency", "throughput")
+    __slots__ = ("attempts", "failures", "latency", "throughput", "tool_failures", "tool_requests")
 
     def __init__(
         self, attempts: int = 0, failures: int = 0, latency: Sketch | None = None, throughput: Sketch | None = None
     ) -> None:
         self.attempts = attempts
         self.failures = failures
+        self.tool_requests = 0
+        self.tool_failures = 0
         self.latency = latency or Sketch()
         self.throughput = throughput or Sketch()
 
-    def add(self, *, failed: bool, latency_key: int | None, throughput_key: int | None) -> None:
+    def add(
+        self, *, failed: bool, latency_key: int | None, throughput_key: int | None, tool_calls: bool | None = None
+    ) -> None:
         self.attempts += 1
         self.failures += failed
+        self.tool_requests += tool_calls is not None
+        self.tool_failures += tool_calls is False
         if latency_key is not None:
             self.latency.add(latency_key)
         if throughput_key is not None:
@@ -49,38 +61,49 @@ class Tally:
         self.failures += times * other.failures
         self.latency.merge(other.latency, times)
         self.throughput.merge(other.throughput, times)
+        self.tool_requests += times * other.tool_requests
+        self.tool_failures += times * other.tool_failures
 
 
-class Day:
-    """Outcomes of the last 288 buckets, and their sums."""
+class Outcomes(NamedTuple):
+    attempts: int
+    failures: int
 
-    __slots__ = ("_attempts", "_failures", "_head", "attempts", "failures")
 
-    def __init__(self) -> None:
-        self._attempts = array("I", bytes(4 * DAY))
-        self._failures = array("I", bytes(4 * DAY))
+class Ring:
+    """Counts of the last so many buckets.
+
+    Attributes:
+        sums: of all of them.
+    """
+
+    __slots__ = ("_columns", "_head", "sums")
+
+    def __init__(self, buckets: int, columns: int) -> None:
+        """The first column is the one that says how full a bucket is."""
+        self._columns = [array("I", bytes(4 * buckets)) for _ in range(columns)]
         self._head = 0
-        self.attempts = 0
-        self.failures = 0
+        self.sums = [0] * columns
 
     def advance(self, bucket: int) -> None:
-        """Forgets what is older than a day."""
-        for number in range(max(self._head, bucket - DAY) + 1, bucket + 1):
-            self._put(number % DAY, 0, 0)
+        """Forgets what is older."""
+        size = len(self._columns[0])
+        for number in range(max(self._head, bucket - size) + 1, bucket + 1):
+            self._put(number % size, [0] * len(self.sums))
         self._head = max(self._head, bucket)
 
-    def offer(self, bucket: int, attempts: int, failures: int) -> None:
+    def offer(self, bucket: int, *counts: int) -> None:
         """Takes what a bucket is said to hold, if that is more than what is known of it."""
         self.advance(bucket)
-        place = bucket % DAY
-        if bucket > self._head - DAY and attempts > self._attempts[place]:
-            self._put(place, attempts, failures)
+        size = len(self._columns[0])
+        place = bucket % size
+        if bucket > self._head - size and counts > tuple(column[place] for column in self._columns):
+            self._put(place, counts)
 
-    def _put(self, place: int, attempts: int, failures: int) -> None:
-        self.attempts += attempts - self._attempts[place]
-        self.failures += failures - self._failures[place]
-        self._attempts[place] = attempts
-        self._failures[place] = failures
+    def _put(self, place: int, counts: Sequence[int]) -> None:
+        for number, (column, count) in enumerate(zip(self._columns, counts, strict=True)):
+            self.sums[number] += count - column[place]
+            column[place] = count
 
 
 class History:
@@ -88,24 +111,46 @@ class History:
     recent: the sum over half an hour, of the buckets that hold.
     """
 
-    __slots__ = ("_counted", "_day", "_now", "_seen", "recent")
+    __slots__ = ("_counted", "_day", "_now", "_seen", "_tools", "recent")
 
     def __init__(self) -> None:
         self._counted: dict[int, Tally] = {}
         self._seen: dict[int, Tally] = {}
         self.recent = Tally()
-        self._day = Day()
+        self._day = Ring(DAY, 2)
+        self._tools: Ring | None = None
+        """Most endpoints are never asked with tools."""
         self._now = 0
 
     @property
-    def day(self) -> Day:
+    def day(self) -> Outcomes:
         """The sum over a day."""
-        for bucket, tally in self._counted.items():
-            self._day.offer(bucket, tally.attempts, tally.failures)
-        return self._day
+        self._keep_counted()
+        return Outcomes(*self._day.sums)
+
+    @property
+    def tools(self) -> ToolRecord:
+        """The sum over two hours."""
+        self._keep_counted()
+        if self._tools is None:
+            return ToolRecord()
+        self._tools.advance(self._now)
+        _, requests, failures = self._tools.sums
+        return ToolRecord(requests, failures)
+
+    @property
+    def tells_of_quality(self) -> bool:
+        return self.recent.throughput.count > 0 or self.tools.requests > 0
 
     def add(
-        self, bucket: int, now_bucket: int, *, failed: bool, latency_key: int | None, throughput_key: int | None
+        self,
+        bucket: int,
+        now_bucket: int,
+        *,
+        failed: bool,
+        latency_key: int | None,
+        throughput_key: int | None,
+        tool_calls: bool | None = None,
     ) -> None:
         """Counts one attempt; what is older than half an hour is not counted."""
         self.advance(now_bucket)
@@ -116,10 +161,10 @@ class History:
             mine = self._counted[bucket] = Tally()
         theirs = self._seen.get(bucket)
         if theirs is None or theirs.attempts <= mine.attempts:
-            self.recent.add(failed=failed, latency_key=latency_key, throughput_key=throughput_key)
-            mine.add(failed=failed, latency_key=latency_key, throughput_key=throughput_key)
+            for tally in (self.recent, mine):
+                tally.add(failed=failed, latency_key=latency_key, throughput_key=throughput_key, tool_calls=tool_calls)
         else:
-            mine.add(failed=failed, latency_key=latency_key, throughput_key=throughput_key)
+            mine.add(failed=failed, latency_key=latency_key, throughput_key=throughput_key, tool_calls=tool_calls)
             if mine.attempts == theirs.attempts:
                 self.recent.merge(theirs, -1)
                 self.recent.merge(mine)
@@ -129,7 +174,7 @@ class History:
         self.advance(now_bucket)
         if not now_bucket - DAY < bucket <= now_bucket:
             return
-        self._day.offer(bucket, tally.attempts, tally.failures)
+        self._keep(bucket, tally)
         if bucket <= now_bucket - RECENT:
             return
         seen, mine = self._seen.get(bucket), self._counted.get(bucket)
@@ -149,7 +194,8 @@ class History:
         if now_bucket <= self._now:
             return
         self._now = now_bucket
-        self.day.advance(now_bucket)
+        self._keep_counted()
+        self._day.advance(now_bucket)
         oldest = now_bucket - RECENT
         for bucket in [number for number in (*self._counted, *self._seen) if number <= oldest]:
             holding = self._holding(bucket)
@@ -164,6 +210,17 @@ class History:
         if mine is None or (theirs is not None and theirs.attempts >= mine.attempts):
             return None
         return mine
+
+    def _keep_counted(self) -> None:
+        for bucket, tally in self._counted.items():
+            self._keep(bucket, tally)
+
+    def _keep(self, bucket: int, tally: Tally) -> None:
+        self._day.offer(bucket, tally.attempts, tally.failures)
+        if tally.tool_requests and self._tools is None:
+            self._tools = Ring(TWO_HOURS, 3)
+        if self._tools is not None:
+            self._tools.offer(bucket, tally.attempts, tally.tool_requests, tally.tool_failures)
 
     def _holding(self, bucket: int) -> Tally | None:
         mine, theirs = self._counted.get(bucket), self._seen.get(bucket)

@@ -6,11 +6,10 @@ Invariant: with equal seeds equal orders; nothing is added and nothing is lost.
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from statistics import median
 from typing import Final, NamedTuple
 
 from services.router.core.catalogue import Endpoint
-from services.router.core.health import HealthSnapshot, Percentiles, Standing
+from services.router.core.health import Grade, HealthSnapshot, Percentiles, Standing
 from services.router.core.luck import luck
 from services.router.core.wishes import CutOffs, OwnCredential, Preferences, Sort
 
@@ -27,6 +26,7 @@ class Reason(StrEnum):
     LATENCY = "latency"
     EXACTO = "exacto"
     SLOW = "slow"
+    TOOL_CALLS = "tool_calls"
     DEGRADED = "degraded"
     RATE_LIMITED = "rate_limited"
     FALLBACK_ONLY = "fallback_only"
@@ -56,10 +56,7 @@ _TROUBLES: Final[Mapping[Standing, tuple[int, Reason]]] = {
 _COOLING: Final = (7, Reason.COOLING)
 _SLOW: Final = (1, Reason.SLOW)
 
-_EXACTO_PROVIDERS: Final = 4
-_EXACTO_REQUESTS: Final = 100
-_MAD_TO_SIGMA: Final = 1.4826
-_SIGMAS: Final = 1.5
+_BAD: Final[Mapping[Grade, Reason]] = {Grade.SLOW: Reason.SLOW, Grade.TOOL_CALLS: Reason.TOOL_CALLS}
 
 
 def in_callers_order(fitting: Sequence[Endpoint], order: Sequence[str]) -> Ranked:
@@ -163,8 +160,8 @@ def _ranking(preferences: Preferences, health: HealthSnapshot, seed: str, *, use
         return lambda some: _by_speed(some, health.latency_s, Reason.LATENCY, sign=1)
     if sort is Sort.PRICE or preferences.order:
         return _by_price
-    if (sort is Sort.EXACTO or uses_tools) and health.throughput:
-        return lambda some: _by_quality(some, health, seed)
+    if (sort is Sort.EXACTO or uses_tools) and health.grades:
+        return lambda some: _by_quality(some, health.grades, seed)
     return lambda some: _drawn(some, seed)
 
 
@@ -189,28 +186,23 @@ def _tier_first(rank: _Rank, tier: str, health: HealthSnapshot) -> _Rank:
     return of_tier_first
 
 
-def _by_quality(some: Sequence[Endpoint], health: HealthSnapshot, seed: str) -> Ranked:
-    """Good ones, those of which too little is known, then those that stand out badly (reference §1.6).
-
-    What is known of quality is speed: an endpoint whose throughput lies far below its peers' is deprioritised.
-    """
-    known = {
-        one: speed.p50
-        for one in some
-        if (speed := health.throughput.get(one.id)) is not None and speed.count >= _EXACTO_REQUESTS
-    }
-    if len({one.provider.slug for one in known}) < _EXACTO_PROVIDERS:
-        return _drawn(some, seed)
-    middle = median(known.values())
-    sigma = _MAD_TO_SIGMA * median(abs(speed - middle) for speed in known.values())
-    floor = middle - _SIGMAS * sigma
-    good = [one for one in some if one in known and known[one] >= floor]
-    unknown = [one for one in some if one not in known]
-    bad = [one for one in some if one in known and known[one] < floor]
+def _by_quality(some: Sequence[Endpoint], grades: Mapping[str, Grade], seed: str) -> Ranked:
+    """Good ones, those of which too little is known, then those that stand out badly (reference §1.6)."""
+    good: list[Endpoint] = []
+    unknown: list[Endpoint] = []
+    bad: list[Endpoint] = []
+    for one in some:
+        grade = grades.get(one.id)
+        if grade is None:
+            unknown.append(one)
+        elif grade is Grade.GOOD:
+            good.append(one)
+        else:
+            bad.append(one)
     return (
         [place._replace(reason=Reason.EXACTO) for place in _drawn(good, seed)]
         + _drawn(unknown, seed)
-        + [place._replace(reason=Reason.SLOW) for place in _drawn(bad, seed)]
+        + [place._replace(reason=_BAD[grades[place.endpoint.id]]) for place in _drawn(bad, seed)]
     )
 
 

@@ -36,11 +36,22 @@ class Percentiles:
 
 
 class ToolRecord(NamedTuple):
-    """How requests with tools went of late."""
+    """Replies that called tools, of late, and of them those with a call that is no JSON, of no known tool, or against
+    its schema.
+    """
 
-    requests: int
-    failures: int
-    """Of them, those with a call that is no JSON, of no known tool, or against its schema."""
+    requests: int = 0
+    failures: int = 0
+
+
+class Grade(StrEnum):
+    """How an endpoint compares with its model's others, as far as enough is known; quality.py says how."""
+
+    GOOD = "good"
+    SLOW = "slow"
+    """Its throughput stands out badly."""
+    TOOL_CALLS = "tool_calls"
+    """The validity of its tool calls does."""
 
 
 _NONE: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -52,6 +63,7 @@ class HealthSnapshot(NamedTuple):
     Attributes:
         latency_s: seconds to the first event, over the last 5 minutes; those that were measured alone.
         throughput: completion tokens per second of the whole time, over the last 5 minutes.
+        grades: of those of whom enough is known.
         cooling: credentials that are not to be used now: a provider's slug for the platform's own, or the id of an
             account's.
         sticky: which endpoint holds the prompt cache of a conversation, by its session key, a slash and the model.
@@ -60,7 +72,7 @@ class HealthSnapshot(NamedTuple):
     behind: Mapping[str, Standing] = _NONE
     latency_s: Mapping[str, Percentiles] = _NONE
     throughput: Mapping[str, Percentiles] = _NONE
-    tool_calls: Mapping[str, ToolRecord] = _NONE
+    grades: Mapping[str, Grade] = _NONE
     cooling: frozenset[str] = frozenset()
     sticky: Mapping[str, str] = _NONE
 

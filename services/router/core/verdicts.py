@@ -27,6 +27,7 @@ class Outcome(NamedTuple):
         credential: the provider's slug for the platform's own, or the id of an account's.
         is_own: the credential is the platform's.
         blames_credential: the provider refused the credential rather than the request.
+        tool_calls: whether all calls of its reply were good; None: it made none, or nobody can say.
     """
 
     endpoint_id: str
@@ -39,6 +40,7 @@ class Outcome(NamedTuple):
     credential: str = ""
     is_own: bool = True
     blames_credential: bool = False
+    tool_calls: bool | None = None
 
 
 _VERDICT_OF_CLASS: Final[Mapping[str, Verdict]] = {

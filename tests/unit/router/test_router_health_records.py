@@ -1,6 +1,10 @@
 """What routers tell one another and their next life, through the event log."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
+from switchyard.common.v1 import tool_calls_pb2 as tool_calls
 from switchyard.events.v1 import usage_recorded_pb2 as events
 from switchyard.events.v1.endpoint_health_recorded_pb2 import Distribution, EndpointHealthRecorded, EndpointTally
 
@@ -10,9 +14,10 @@ from libs.bus.topics import HEALTH, USAGE
 from libs.clock import ManualClock
 from libs.metrics import Metrics
 from services.router.consumers import HealthObserver, UsageObserver
-from services.router.core.health import Health
+from services.router.core.health import Grade, Health
 from services.router.core.history import BUCKET_S
 from services.router.core.sketch import GAMMA
+from services.router.core.snapshot import ToolRecord
 from services.router.handlers import RouterHandlers
 from services.router.publisher import CATCH_UP_S, GRACE_S, SPREAD_S, HealthPublisher
 from tests.unit.router.making import NOW_S, X, catalogue, endpoint, model
@@ -48,10 +53,18 @@ class Router:
         return figures.uptime_30m, figures.uptime_1d
 
 
-def usage(clock: ManualClock, *, ok: bool = True) -> Record:
+def usage(
+    clock: ManualClock,
+    *,
+    ok: bool = True,
+    endpoint_id: str = X,
+    calls: "tool_calls.ToolCallVerdict.ValueType" = tool_calls.TOOL_CALL_VERDICT_UNSPECIFIED,
+    finish_reason: str = "stop",
+) -> Record:
     attempt = events.AttemptRecord(
-        endpoint_id=X,
+        endpoint_id=endpoint_id,
         provider_slug="x",
+        tool_calls=calls,
         model="acme/one",
         outcome=events.ATTEMPT_OUTCOME_SUCCEEDED if ok else events.ATTEMPT_OUTCOME_FAILED,
         status=200 if ok else 500,
@@ -61,7 +74,8 @@ def usage(clock: ManualClock, *, ok: bool = True) -> Record:
     )
     event = events.UsageRecorded(
         outcome=events.OUTCOME_COMPLETED,
-        endpoint_id=X,
+        endpoint_id=endpoint_id,
+        finish_reason=finish_reason,
         model="acme/one",
         session_key="conversation",
         has_explicit_session=True,
@@ -152,6 +166,74 @@ async def test_restarted_router_knows_the_day_before_and_counts_nothing_twice() 
     assert snapshot.sticky["conversation/acme/one"] == X
 
 
+@pytest.mark.parametrize(
+    ("facts", "counted"),
+    [
+        ({"calls": tool_calls.TOOL_CALL_VERDICT_VALID}, (1, 0)),
+        ({"calls": tool_calls.TOOL_CALL_VERDICT_INVALID_JSON}, (1, 1)),
+        ({"calls": tool_calls.TOOL_CALL_VERDICT_UNKNOWN_NAME}, (1, 1)),
+        ({"calls": tool_calls.TOOL_CALL_VERDICT_SCHEMA_MISMATCH}, (1, 1)),
+        ({"calls": tool_calls.TOOL_CALL_VERDICT_NOT_JUDGED}, (0, 0)),
+        ({}, (0, 0)),
+        ({"calls": tool_calls.TOOL_CALL_VERDICT_VALID, "finish_reason": "error"}, (0, 0)),
+        ({"calls": tool_calls.TOOL_CALL_VERDICT_VALID, "ok": False}, (0, 0)),
+    ],
+)
+async def test_verdicts_on_tool_calls_are_counted_and_published(
+    facts: dict[str, Any], counted: tuple[int, int]
+) -> None:
+    log, clock = started()
+    router = Router(log, clock)
+    await log.publish([usage(clock, **facts)])
+    await router.read()
+    clock.advance(SETTLED_S)
+    await router.publisher.look()
+    [record] = log.records(HEALTH.name)
+    [tally] = EndpointHealthRecorded.FromString(record.value).endpoints
+    assert (tally.tool_requests, tally.tool_failures) == counted
+
+
+PEERS = [f"{slug}/acme/one" for slug in "abcd"]
+
+
+def grades(router: Router) -> Mapping[str, Grade]:
+    for _ in range(3):
+        router.clock.advance(1)
+        router.health.snapshot(router.clock.now_ms() // 1000)
+    return router.health.snapshot(router.clock.now_ms() // 1000).grades
+
+
+async def test_restarted_router_knows_the_tool_calls_of_two_hours_and_counts_none_twice() -> None:
+    """200 replies of each endpoint, spread over an hour: any lost or doubled bucket would change who is graded."""
+    log, clock = started()
+    first = Router(log, clock)
+    good, bad = tool_calls.TOOL_CALL_VERDICT_VALID, tool_calls.TOOL_CALL_VERDICT_SCHEMA_MISMATCH
+    for _ in range(20):
+        await log.publish(
+            [
+                usage(clock, endpoint_id=endpoint_id, calls=bad if endpoint_id == PEERS[0] and number == 0 else good)
+                for endpoint_id in PEERS
+                for number in range(10)
+            ]
+        )
+        clock.advance(180)
+        await first.read()
+        await first.publisher.look()
+        await first.read()
+    clock.advance(SETTLED_S)
+    await first.publisher.look()
+    before = grades(first)
+    assert before == {PEERS[0]: Grade.TOOL_CALLS, **dict.fromkeys(PEERS[1:], Grade.GOOD)}
+    again = Router(log, clock)
+    assert grades(again) == {}
+    recent = log.records(USAGE.name)[-3 * 40 :]
+    await again.usage.observe([Delivered(one, 0, 0, 0) for one in recent])
+    await again.others.observe([Delivered(one, 0, 0, 0) for one in log.records(HEALTH.name)])
+    assert grades(again) == before
+    counts = [router.health._endpoints[PEERS[0]].history.tools for router in (first, again)]
+    assert counts == [ToolRecord(200, 20), ToolRecord(200, 20)]
+
+
 async def test_event_log_that_is_away_is_waited_for() -> None:
     log, clock = started()
     router = Router(log, clock)
@@ -189,6 +271,8 @@ async def test_router_that_has_just_started_does_not_publish_what_it_has_not_rea
             ).SerializeToString()
             for tally in (
                 EndpointTally(endpoint_id=X, attempts=1, failures=2),
+                EndpointTally(endpoint_id=X, attempts=3, tool_requests=1, tool_failures=2),
+                EndpointTally(endpoint_id=X, attempts=3, failures=1, tool_requests=3),
                 EndpointTally(endpoint_id=X, attempts=1, latency_s=Distribution(counts=[2])),
                 EndpointTally(endpoint_id=X, attempts=1, latency_s=Distribution(first_key=10_000, counts=[1])),
             )

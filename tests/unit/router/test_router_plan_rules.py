@@ -140,27 +140,6 @@ def test_provider_whose_platform_credential_cools_comes_last() -> None:
     assert made.attempts[-1].reason == "cooling"
 
 
-MANY = [endpoint(slug, 100 + place) for place, slug in enumerate("abcde")]
-
-
-def test_tools_put_endpoints_that_are_far_slower_than_their_peers_behind() -> None:
-    health = HealthSnapshot(throughput=speeds(a=1, b=100, c=101, d=99, e=100))
-    for number in range(20):
-        made = plan(MANY, Features(uses_tools=True), health=health, seed=f"gen-{number}")
-        assert slugs(made)[-1] == "a"
-    assert slugs(plan(MANY, Features(uses_tools=True), Preferences(sort=Sort.PRICE), health))[0] == "a"
-    assert slugs(plan(MANY, None, Preferences(sort=Sort.EXACTO), health))[-1] == "a"
-
-
-@pytest.mark.parametrize("count", [99, 0])
-def test_quality_has_no_say_while_too_little_is_known(count: int) -> None:
-    health = HealthSnapshot(throughput=speeds(count, a=1, b=100, c=101, d=99, e=100))
-    firsts = {
-        slugs(plan(MANY, Features(uses_tools=True), health=health, seed=f"gen-{number}"))[0] for number in range(60)
-    }
-    assert "a" in firsts
-
-
 def test_conversation_stays_with_the_endpoint_that_has_it_cached() -> None:
     cached = endpoint("c", price=price(300, cache_read=30))
     health = HealthSnapshot(sticky={f"s1/{MODEL}": cached.id})
