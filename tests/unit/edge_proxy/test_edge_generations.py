@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import pytest
 from switchyard.common.v1.price_pb2 import PriceSnapshot
+from switchyard.common.v1.tool_calls_pb2 import TOOL_CALL_VERDICT_UNKNOWN_NAME, TOOL_CALL_VERDICT_UNSPECIFIED
 from switchyard.common.v1.usage_pb2 import USAGE_SOURCE_COUNTED, USAGE_SOURCE_PROVIDER
 from switchyard.events.v1 import usage_recorded_pb2 as events
 from switchyard.provider.v1.provider_pb2 import GenerateResponse
@@ -61,6 +62,20 @@ async def test_stream_relays_events_untouched_then_usage_then_done(edge: Edge) -
     record = await edge.only_record()
     assert record.streamed
     assert record.cost_nano_usd == 10 * 1000 + 3 * 2000
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_record_says_of_each_attempt_what_its_tool_calls_were_and_nothing_of_them(
+    edge: Edge, stream: bool
+) -> None:
+    last = end(10, 5, finish_reason="tool_calls")
+    last.end.tool_calls = TOOL_CALL_VERDICT_UNKNOWN_NAME
+    edge.router.attempts = [planned("alpha"), planned("beta")]
+    edge.adapter.will(provider_failure("upstream", 500))
+    edge.adapter.will(chunks("a") if stream else result("a"), last)
+    await (edge.stream() if stream else edge.complete())
+    verdicts = [attempt.tool_calls for attempt in (await edge.only_record()).attempts]
+    assert verdicts == [TOOL_CALL_VERDICT_UNSPECIFIED, TOOL_CALL_VERDICT_UNKNOWN_NAME]
 
 
 async def test_last_bytes_go_out_only_after_the_record_is_durable(edge: Edge) -> None:
