@@ -16,6 +16,7 @@ _MOST_READ_AT_ONCE: Final = 512 * 1024
 _MARK: Final = b'"tool_calls":['
 """As every format's chunks are written; inside a text its quotes would be escaped."""
 _EVENT: Final = b"data: "
+_END: Final = b"\n\n"
 
 
 class Call(NamedTuple):
@@ -47,7 +48,7 @@ class ReplyCalls:
         """Takes finished events, as many as came at once."""
         if _MARK not in sse or self._is_beyond(len(sse)):
             return
-        for event in sse.split(b"\n\n"):
+        for event in sse.split(_END) if sse.count(_END) > 1 else (sse,):
             if _MARK in event and event.startswith(_EVENT):
                 self._take_message(_message_of(event[len(_EVENT) :], "delta"))
 
@@ -74,19 +75,23 @@ class ReplyCalls:
                 self._take(call.get("index", position), function)
 
     def _take(self, place: Any, function: dict[str, Any]) -> None:
-        name, arguments = function.get("name"), function.get("arguments")
+        arguments = function.get("arguments")
         text = arguments if isinstance(arguments, str) else ""
-        if place not in self._names:
-            if len(self._names) >= MOST_CALLS or type(place) is not int:
-                self.is_too_much = True
-                return
-            self._names[place] = name if isinstance(name, str) else ""
-            self._arguments[place] = []
+        pieces = self._arguments.get(place) if type(place) is int else None
+        if pieces is None:
+            pieces = self._begin(place, function.get("name"))
         self._left -= len(text)
-        if self._left < 0:
+        self.is_too_much = self.is_too_much or self._left < 0
+        if not self.is_too_much:
+            pieces.append(text)
+
+    def _begin(self, place: Any, name: Any) -> list[str]:
+        if len(self._names) >= MOST_CALLS or type(place) is not int:
             self.is_too_much = True
-            return
-        self._arguments[place].append(text)
+            return []
+        self._names[place] = name if isinstance(name, str) else ""
+        pieces = self._arguments[place] = []
+        return pieces
 
 
 def _message_of(text: bytes, field: str) -> Any:
@@ -95,6 +100,7 @@ def _message_of(text: bytes, field: str) -> Any:
         choices = orjson.loads(text).get("choices")
     except (orjson.JSONDecodeError, AttributeError):
         return None
-    if not isinstance(choices, list):
-        return None
-    return next((one.get(field) for one in choices if isinstance(one, dict) and not one.get("index")), None)
+    for choice in choices if isinstance(choices, list) else ():
+        if isinstance(choice, dict) and not choice.get("index"):
+            return choice.get(field)
+    return None
