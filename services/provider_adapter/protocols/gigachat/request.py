@@ -47,7 +47,7 @@ def prepare(attempt: Attempt) -> Prepared:
         instruction = _BY_CALL
     body["messages"] = messages_of(read_conversation(chat.fields.get("messages")), instruction)
     _set_sampling(body, chat)
-    return Prepared(PATH, write_body(body), chat.hide_reasoning, answer_function)
+    return Prepared(PATH, write_body(body), chat.hide_reasoning, answer_function, tools=chat.tools)
 
 
 def _answer_format(fields: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, str]:
