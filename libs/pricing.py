@@ -18,10 +18,14 @@ class Tier(NamedTuple):
     cache_read: int | None = None
     cache_write: int | None = None
     reasoning: int | None = None
+    cache_write_1h: int | None = None
 
 
 class Prices(NamedTuple):
-    """Nano-USD per million units. None inherits: cache classes from `prompt`, reasoning from `completion`."""
+    """Nano-USD per million units.
+
+    None inherits: cache classes from `prompt`, writes for an hour from the other writes, reasoning from `completion`.
+    """
 
     prompt: int
     completion: int
@@ -31,12 +35,14 @@ class Prices(NamedTuple):
     reasoning: int | None = None
     tiers: tuple[Tier, ...] = ()
     """By rising bound; of those that hold, the last one's word counts for each price (reference behaviour-facts §6)."""
+    cache_write_1h: int | None = None
 
 
 class Units(NamedTuple):
-    """Totals, and the parts of them that may be priced apart.
+    """Totals, and the parts of them that may be priced apart; the last four are told and have no price of their own.
 
     `search_units` are searches as providers bill them, each at the price of a request; what is no search is one request.
+    `cache_write_1h_tokens` are not among `cache_write_tokens`.
     """
 
     prompt_tokens: int
@@ -45,6 +51,11 @@ class Units(NamedTuple):
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
     search_units: int = 0
+    cache_write_1h_tokens: int = 0
+    prompt_audio_tokens: int = 0
+    completion_audio_tokens: int = 0
+    prompt_image_tokens: int = 0
+    completion_image_tokens: int = 0
 
 
 class Charge(NamedTuple):
@@ -79,7 +90,8 @@ def charge(units: Units, prices: Prices) -> Charge:
     Raises:
         ValueError: a count is negative, the parts exceed their total, or an amount leaves int64.
     """
-    plain_prompt = units.prompt_tokens - units.cache_read_tokens - units.cache_write_tokens
+    written_1h = units.cache_write_1h_tokens
+    plain_prompt = units.prompt_tokens - units.cache_read_tokens - units.cache_write_tokens - written_1h
     plain_completion = units.completion_tokens - units.reasoning_tokens
     if prices.tiers:
         prices = prices_at(prices, units.prompt_tokens)
@@ -87,8 +99,12 @@ def charge(units: Units, prices: Prices) -> Charge:
         raise ValueError("parts of a token total exceed it")
     cache_read = prices.prompt if prices.cache_read is None else prices.cache_read
     cache_write = prices.prompt if prices.cache_write is None else prices.cache_write
+    cache_write_1h = cache_write if prices.cache_write_1h is None else prices.cache_write_1h
     prompt = _lines(
-        (plain_prompt, prices.prompt), (units.cache_read_tokens, cache_read), (units.cache_write_tokens, cache_write)
+        (plain_prompt, prices.prompt),
+        (units.cache_read_tokens, cache_read),
+        (units.cache_write_tokens, cache_write),
+        (written_1h, cache_write_1h),
     )
     reasoning = prices.completion if prices.reasoning is None else prices.reasoning
     completion = _lines((plain_completion, prices.completion), (units.reasoning_tokens, reasoning))

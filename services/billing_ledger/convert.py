@@ -7,8 +7,6 @@ Invariant: what passes here has bounded texts without control characters, and no
 from collections.abc import Sequence
 
 from google.protobuf.message import DecodeError
-from switchyard.common.v1.price_pb2 import PriceSnapshot, PriceTier
-from switchyard.common.v1.usage_pb2 import TokenUsage
 from switchyard.events.v1.usage_recorded_pb2 import (
     OUTCOME_CANCELLED,
     OUTCOME_COMPLETED,
@@ -20,7 +18,7 @@ from switchyard.ledger.v1 import ledger_pb2 as pb
 
 from libs.bus.port import Delivered, Rejected
 from libs.errors import AppError, Kind
-from libs.pricing import Prices, Tier, Units
+from libs.pricing_messages import prices_from_proto, units_from_proto
 from services.billing_ledger.core.admission import HoldDecision, HoldWish
 from services.billing_ledger.core.books import counter_book
 from services.billing_ledger.core.settlements import (
@@ -179,38 +177,4 @@ def _problem_of_charge(event: UsageRecorded) -> str | None:
     )
     if not is_identifier(event.provider_slug):
         return "provider_slug is missing or malformed"
-    return problem_of_claim(claim, _units(event.usage), _prices(event.price), is_byok=event.is_byok)
-
-
-def _units(usage: TokenUsage) -> Units:
-    return Units(
-        usage.prompt_tokens,
-        usage.completion_tokens,
-        usage.cache_read_tokens,
-        usage.cache_write_tokens,
-        usage.reasoning_tokens,
-        usage.search_units,
-    )
-
-
-def _prices(price: PriceSnapshot) -> Prices:
-    return Prices(
-        price.prompt,
-        price.completion,
-        price.request,
-        price.cache_read if price.HasField("cache_read") else None,
-        price.cache_write if price.HasField("cache_write") else None,
-        price.reasoning if price.HasField("reasoning") else None,
-        tuple(_tier(one) for one in price.tiers) if price.tiers else (),
-    )
-
-
-def _tier(tier: PriceTier) -> Tier:
-    return Tier(
-        tier.min_prompt_tokens,
-        tier.prompt if tier.HasField("prompt") else None,
-        tier.completion if tier.HasField("completion") else None,
-        tier.cache_read if tier.HasField("cache_read") else None,
-        tier.cache_write if tier.HasField("cache_write") else None,
-        tier.reasoning if tier.HasField("reasoning") else None,
-    )
+    return problem_of_claim(claim, units_from_proto(event.usage), prices_from_proto(event.price), is_byok=event.is_byok)

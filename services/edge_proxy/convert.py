@@ -21,6 +21,8 @@ from services.edge_proxy.generation import Generation
 MINIMUM_TOKENS: Final = 16
 """Fewer completion tokens than this are not worth a request whose caller named no limit (DESIGN §4.3)."""
 
+_FOR_AN_HOUR: Final = b'"1h"'
+"""What a body holds that asks for cache writes at the price of an hour."""
 _SORTS: Final[Mapping[str, "routing.Sort.ValueType"]] = {
     "price": routing.SORT_PRICE,
     "throughput": routing.SORT_THROUGHPUT,
@@ -105,17 +107,18 @@ def hold_request(
 ) -> HoldRequest:
     """The dearest planned attempt's price × (estimated prompt, searches, `max_tokens` or the endpoint's output limit)."""
     prompt_tokens = request.prompt_tokens
+    for_an_hour = _FOR_AN_HOUR in request.body
     prompt_price = token_price = request_price = tokens = 0
     for attempt in plan.attempts:
         price = attempt.price
         # A price that is absent reads as 0 here: it inherits one that is counted already.
-        prompt_price = max(prompt_price, price.prompt, price.cache_write)
+        prompt_price = max(prompt_price, price.prompt, price.cache_write, price.cache_write_1h * for_an_hour)
         token_price = max(token_price, price.completion, price.reasoning)
         request_price = max(request_price, price.request)
         for tier in price.tiers:
             # A prompt may turn out a quarter longer than estimated, and then be in this tier.
             if prompt_tokens * 5 > tier.min_prompt_tokens * 4:
-                prompt_price = max(prompt_price, tier.prompt, tier.cache_write)
+                prompt_price = max(prompt_price, tier.prompt, tier.cache_write, tier.cache_write_1h * for_an_hour)
                 token_price = max(token_price, tier.completion, tier.reasoning)
         if request.max_tokens is None:
             room = max(attempt.context_length - prompt_tokens, 1)

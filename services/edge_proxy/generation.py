@@ -6,12 +6,10 @@ Invariant: a generation is recorded at most once.
 
 from dataclasses import dataclass, field
 
-from switchyard.common.v1.price_pb2 import PriceTier
 from switchyard.common.v1.usage_pb2 import (
     USAGE_SOURCE_COUNTED,
     USAGE_SOURCE_NONE,
     USAGE_SOURCE_PROVIDER,
-    TokenUsage,
     UsageSource,
 )
 from switchyard.events.v1 import usage_recorded_pb2 as events
@@ -19,7 +17,7 @@ from switchyard.keys.v1.keys_pb2 import Key
 from switchyard.provider.v1.provider_pb2 import End
 from switchyard.routing.v1.routing_pb2 import Attempt, PlanResponse
 
-from libs.pricing import Prices, Tier
+from libs.pricing_messages import units_to_proto
 from services.edge_proxy.core.attempts import FailedAttempt
 from services.edge_proxy.core.metering import NOTHING, Metered, Source
 from services.edge_proxy.core.request import API_TYPES, InferenceRequest
@@ -89,31 +87,6 @@ class Generation:
         return None if asked is None else asked * self.request.choices
 
 
-def prices_of(attempt: Attempt) -> Prices:
-    """The pinned prices of an attempt."""
-    price = attempt.price
-    return Prices(
-        price.prompt,
-        price.completion,
-        price.request,
-        price.cache_read if price.HasField("cache_read") else None,
-        price.cache_write if price.HasField("cache_write") else None,
-        price.reasoning if price.HasField("reasoning") else None,
-        tuple(_tier(one) for one in price.tiers) if price.tiers else (),
-    )
-
-
-def _tier(tier: PriceTier) -> Tier:
-    return Tier(
-        tier.min_prompt_tokens,
-        tier.prompt if tier.HasField("prompt") else None,
-        tier.completion if tier.HasField("completion") else None,
-        tier.cache_read if tier.HasField("cache_read") else None,
-        tier.cache_write if tier.HasField("cache_write") else None,
-        tier.reasoning if tier.HasField("reasoning") else None,
-    )
-
-
 def usage_event(
     generation: Generation, outcome: "events.Outcome.ValueType", *, http_status: int, now_ms: int, elapsed_ms: int
 ) -> events.UsageRecorded:
@@ -132,7 +105,7 @@ def usage_event(
         api_type=API_TYPES[request.operation],
         streamed=request.stream,
         strategy=generation.plan.strategy,
-        usage=_usage(metered),
+        usage=units_to_proto(metered.units),
         usage_source=_SOURCES[metered.source],
         cost_nano_usd=metered.charge.total,
         prompt_cost_nano_usd=metered.charge.prompt,
@@ -160,18 +133,6 @@ def usage_event(
     if generation.end is not None:
         _add_end(event, generation.end)
     return event
-
-
-def _usage(metered: Metered) -> TokenUsage:
-    units = metered.units
-    return TokenUsage(
-        prompt_tokens=units.prompt_tokens,
-        completion_tokens=units.completion_tokens,
-        cache_read_tokens=units.cache_read_tokens,
-        cache_write_tokens=units.cache_write_tokens,
-        reasoning_tokens=units.reasoning_tokens,
-        search_units=units.search_units,
-    )
 
 
 def _add_endpoint(event: events.UsageRecorded, attempt: Attempt) -> None:

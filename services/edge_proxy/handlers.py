@@ -23,6 +23,7 @@ from libs.ids import generation_id
 from libs.logs import facts
 from libs.metrics import Metrics
 from libs.pricing import Units
+from libs.pricing_messages import prices_from_proto, units_from_proto
 from libs.tokens import TokenCounter
 from services.edge_proxy.convert import generate_request, hold_request, plan_request
 from services.edge_proxy.core.attempts import FailedAttempt, final_error, rejects_the_model
@@ -32,7 +33,7 @@ from services.edge_proxy.core.metering import Seen, Source, meter
 from services.edge_proxy.core.request import CHAT, InferenceRequest
 from services.edge_proxy.core.tally import Tally, count_reply
 from services.edge_proxy.core.usage_json import usage_json
-from services.edge_proxy.generation import CallerFacts, Generation, prices_of, usage_event
+from services.edge_proxy.generation import CallerFacts, Generation, usage_event
 from services.edge_proxy.ports import Adapter, ClientGoneError, Ledger, Router, Sink, UsageLog
 from services.edge_proxy.routing_json import explanation_json, routing_metadata
 
@@ -268,7 +269,7 @@ class Generations:
             search_units=request.search_units,
         )
         generation.end = end
-        generation.metered = meter(units, source, prices_of(attempt), seen)
+        generation.metered = meter(units, source, prices_from_proto(attempt.price), seen)
         provider = attempt.provider_slug
         if generation.metered.review_reason:
             self._metrics.usage_in_review.inc()
@@ -375,8 +376,7 @@ def _units(request: InferenceRequest, attempt: Attempt, end: End, counted: int) 
     usage = end.usage
     searches = usage.search_units or (request.search_units if attempt.price.request else 0)
     if end.HasField("usage") and (usage.prompt_tokens or request.completes or not attempt.price.prompt):
-        parts = usage.cache_read_tokens, usage.cache_write_tokens, usage.reasoning_tokens
-        return Units(usage.prompt_tokens, usage.completion_tokens, *parts, searches), Source.PROVIDER
+        return units_from_proto(usage)._replace(search_units=searches), Source.PROVIDER
     return Units(request.prompt_tokens, counted, search_units=searches), Source.COUNTED
 
 

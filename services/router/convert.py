@@ -262,6 +262,7 @@ def price_to_proto(price: Price) -> PriceSnapshot:
         cache_write=price.cache_write,
         reasoning=price.reasoning,
         version=price.version,
+        cache_write_1h=price.cache_write_1h,
         tiers=[
             PriceTier(**{name: value for name, value in tier._asdict().items() if value is not None})
             for tier in price.tiers

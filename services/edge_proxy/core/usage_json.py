@@ -21,8 +21,10 @@ def usage_json(metered: Metered, operation: str = CHAT, *, is_byok: bool) -> byt
         f'{{"prompt_tokens":{units.prompt_tokens},"completion_tokens":{units.completion_tokens},'
         f'"total_tokens":{units.prompt_tokens + units.completion_tokens},{_cost(metered, is_byok=is_byok)},'
         f'"prompt_tokens_details":{{"cached_tokens":{units.cache_read_tokens},'
-        f'"cache_write_tokens":{units.cache_write_tokens},"audio_tokens":0,"video_tokens":0}},'
-        f'"completion_tokens_details":{{"reasoning_tokens":{units.reasoning_tokens},"audio_tokens":0,'
+        f'"cache_write_tokens":{units.cache_write_tokens + units.cache_write_1h_tokens},'
+        f'"audio_tokens":{units.prompt_audio_tokens},"video_tokens":0}},'
+        f'"completion_tokens_details":{{"reasoning_tokens":{units.reasoning_tokens},'
+        f'"audio_tokens":{units.completion_audio_tokens},'
         f'"accepted_prediction_tokens":null,"rejected_prediction_tokens":null}}}}'
     ).encode()
 

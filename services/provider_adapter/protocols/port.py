@@ -110,6 +110,7 @@ class Usage(NamedTuple):
     prompt_image_tokens: int = 0
     completion_image_tokens: int = 0
     search_units: int = 0
+    cache_write_1h_tokens: int = 0
 
 
 class ReplyFacts:

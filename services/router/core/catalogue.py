@@ -21,7 +21,9 @@ _VERSION = re.compile(r"(?<![0-9])[0-9]{1,2}(\.[0-9]{1,2})?(?![0-9])")
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """In nano-USD per million units. Absent ones inherit: cache prices from `prompt`, reasoning from `completion`.
+    """In nano-USD per million units.
+
+    Absent ones inherit: cache prices from `prompt`, writes for an hour from other writes, reasoning from `completion`.
 
     Attributes:
         tiers: other prices for long prompts, by rising bound.
@@ -38,6 +40,7 @@ class Price:
     version: str = ""
     tiers: tuple[Tier, ...] = ()
     others: tuple[tuple[str, NanoUsdPerMillion], ...] = ()
+    cache_write_1h: NanoUsdPerMillion | None = None
 
     @property
     def blend(self) -> int:

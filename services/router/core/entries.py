@@ -219,6 +219,7 @@ def read_price(fields: Fields, version: str) -> Price:
         reasoning=pricing.optional_price("reasoning"),
         version=version,
         tiers=tiers,
+        cache_write_1h=pricing.optional_price("cache_write_1h"),
         others=tuple((name, pricing.price(name)) for name in sorted(UNBILLED_PRICES) if pricing.has(name)),
     )
     pricing.end()
@@ -233,6 +234,7 @@ def _read_tier(fields: Fields) -> Tier:
         fields.optional_price("cache_read"),
         fields.optional_price("cache_write"),
         fields.optional_price("reasoning"),
+        fields.optional_price("cache_write_1h"),
     )
     fields.end()
     return tier

@@ -155,6 +155,7 @@ def _pricing(price: Price) -> dict[str, Any]:
         "request": price.request,
         "input_cache_read": price.cache_read,
         "input_cache_write": price.cache_write,
+        "input_cache_write_1h": price.cache_write_1h,
         "internal_reasoning": price.reasoning,
         **dict(price.others),
     }
@@ -170,6 +171,7 @@ def _override(tier: Tier) -> dict[str, Any]:
         "completion": tier.completion,
         "input_cache_read": tier.cache_read,
         "input_cache_write": tier.cache_write,
+        "input_cache_write_1h": tier.cache_write_1h,
     }
     prices = {name: format_price_per_unit(one) for name, one in amounts.items() if one is not None}
     return {"min_prompt_tokens": tier.min_prompt_tokens, **prices}

@@ -68,6 +68,14 @@ def test_parts_that_cost_more_than_their_total_are_held_for() -> None:
     assert hold.fixed_nano_usd == cost(prompt, NanoUsdPerMillion(3 * 10**9))
 
 
+def test_writes_for_an_hour_are_held_for_when_the_request_asks_for_them() -> None:
+    price = PriceSnapshot(prompt=10**9, completion=10**9, cache_write=2 * 10**9, cache_write_1h=3 * 10**9)
+    for ttl, expected in (("1h", 3 * 10**9), ("5m", 2 * 10**9)):
+        part = {"type": "text", "text": "Hello", "cache_control": {"type": "ephemeral", "ttl": ttl}}
+        hold, prompt = wish(planned(price=price), messages=[{"role": "user", "content": [part]}])
+        assert hold.fixed_nano_usd == cost(prompt, NanoUsdPerMillion(expected))
+
+
 def test_tier_that_the_prompt_may_reach_is_held_for_and_a_distant_one_is_not() -> None:
     _, prompt = wish()
     price = PriceSnapshot(prompt=10**9, completion=2 * 10**9)

@@ -15,7 +15,7 @@ tokens = st.integers(0, 10**12)
 amounts = st.integers(0, 2**60).map(NanoUsd)
 metered_values = st.builds(
     Metered,
-    st.builds(Units, tokens, tokens, tokens, tokens, tokens, tokens),
+    st.builds(Units, *[tokens] * len(Units._fields)),
     st.just(Source.PROVIDER),
     st.builds(Charge, amounts, amounts, amounts),
 )
@@ -31,8 +31,11 @@ def test_usage_is_valid_json_with_exact_decimals(metered: Metered, is_byok: bool
     assert details["upstream_inference_prompt_cost"] == Decimal(metered.charge.prompt) / 10**9
     assert details["upstream_inference_completions_cost"] == Decimal(metered.charge.completion) / 10**9
     assert usage["prompt_tokens_details"]["cached_tokens"] == metered.units.cache_read_tokens
-    assert usage["prompt_tokens_details"]["cache_write_tokens"] == metered.units.cache_write_tokens
-    assert usage["completion_tokens_details"]["reasoning_tokens"] == metered.units.reasoning_tokens
+    units, prompt, completion = metered.units, usage["prompt_tokens_details"], usage["completion_tokens_details"]
+    assert prompt["cache_write_tokens"] == units.cache_write_tokens + units.cache_write_1h_tokens
+    assert prompt["audio_tokens"] == units.prompt_audio_tokens
+    assert completion["audio_tokens"] == units.completion_audio_tokens
+    assert completion["reasoning_tokens"] == units.reasoning_tokens
     assert usage["is_byok"] is is_byok
     assert b"e" not in text.partition(b'"cost":')[2].partition(b",")[0]
 

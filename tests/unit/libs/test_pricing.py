@@ -16,33 +16,38 @@ def some_units(draw: st.DrawFn) -> Units:
     prompt, completion = draw(counts), draw(counts)
     read = draw(st.integers(0, prompt))
     write = draw(st.integers(0, prompt - read))
-    return Units(prompt, completion, read, write, draw(st.integers(0, completion)))
+    long_write = draw(st.integers(0, prompt - read - write))
+    return Units(prompt, completion, read, write, draw(st.integers(0, completion)), cache_write_1h_tokens=long_write)
+
+
+def plain_prompt(units: Units) -> int:
+    return units.prompt_tokens - units.cache_read_tokens - units.cache_write_tokens - units.cache_write_1h_tokens
 
 
 @given(some_units(), price, price, price)
 def test_equal_prices_make_one_line_whatever_the_parts(
     units: Units, prompt: int, completion: int, request: int
 ) -> None:
-    same = Prices(prompt, completion, request, cache_read=prompt, cache_write=prompt, reasoning=completion)
+    same = Prices(prompt, completion, request, prompt, prompt, completion, cache_write_1h=prompt)
     inherited = Prices(prompt, completion, request)
     whole = charge(Units(units.prompt_tokens, units.completion_tokens), inherited)
     assert charge(units, same) == charge(units, inherited) == whole
     assert whole.prompt == cost(units.prompt_tokens, NanoUsdPerMillion(prompt))
 
 
-@given(some_units(), st.builds(Prices, price, price, price, price, price, price, st.just(())))
+@given(some_units(), st.builds(Prices, price, price, price, price, price, price, st.just(()), price))
 def test_every_token_is_charged_once_in_its_own_class(units: Units, prices: Prices) -> None:
-    plain = units.prompt_tokens - units.cache_read_tokens - units.cache_write_tokens
     exact_prompt = (
-        plain * prices.prompt
+        plain_prompt(units) * prices.prompt
         + units.cache_read_tokens * (prices.cache_read or 0)
         + units.cache_write_tokens * (prices.cache_write or 0)
+        + units.cache_write_1h_tokens * (prices.cache_write_1h or 0)
     )
     exact_completion = (units.completion_tokens - units.reasoning_tokens) * prices.completion + (
         units.reasoning_tokens * (prices.reasoning or 0)
     )
     lines = charge(units, prices)
-    assert abs(lines.prompt * 10**6 - exact_prompt) <= 3 * 500_000
+    assert abs(lines.prompt * 10**6 - exact_prompt) <= 4 * 500_000
     assert abs(lines.completion * 10**6 - exact_completion) <= 2 * 500_000
     assert lines.request == cost(1, NanoUsdPerMillion(prices.request))
     assert lines.total == lines.prompt + lines.completion + lines.request
@@ -52,7 +57,7 @@ def test_every_token_is_charged_once_in_its_own_class(units: Units, prices: Pric
 def test_cached_and_reasoning_tokens_at_no_price_leave_the_rest(units: Units) -> None:
     prices = Prices(10**6, 10**6, cache_read=0, cache_write=0, reasoning=0)
     lines = charge(units, prices)
-    assert lines.prompt == units.prompt_tokens - units.cache_read_tokens - units.cache_write_tokens
+    assert lines.prompt == plain_prompt(units)
     assert lines.completion == units.completion_tokens - units.reasoning_tokens
 
 
@@ -83,6 +88,16 @@ def test_every_search_is_charged_at_the_price_of_a_request(units: Units, searche
     assert charge(units, prices) == charge(units._replace(search_units=1), prices)
 
 
+def test_writes_for_an_hour_inherit_the_price_of_other_writes_until_they_have_their_own() -> None:
+    units = Units(100, 0, cache_write_tokens=10, cache_write_1h_tokens=20)
+    prices = Prices(10**6, 0, cache_write=3 * 10**6)
+    dearer = prices._replace(cache_write_1h=5 * 10**6)
+    assert charge(units, prices).prompt == 70 + 30 * 3
+    assert charge(units, dearer).prompt == 70 + 10 * 3 + 20 * 5
+    long_prompts = dearer._replace(tiers=(Tier(99, cache_write_1h=7 * 10**6),))
+    assert charge(units, long_prompts).prompt == 70 + 10 * 3 + 20 * 7
+
+
 def test_free_prices_cost_nothing() -> None:
     assert charge(Units(10, 10, 1, 1, 1), Prices(0, 0)) == FREE
 
@@ -90,7 +105,7 @@ def test_free_prices_cost_nothing() -> None:
 @pytest.mark.parametrize(
     "units",
     [
-        Units(10, 5, 6, 5), Units(10, 5, 0, 11), Units(10, 5, reasoning_tokens=6), Units(-1, 5), Units(10, -1),
+        Units(10, 5, 6, 5), Units(10, 5, 0, 11), Units(10, 5, 4, 4, cache_write_1h_tokens=3), Units(10, 5, cache_write_1h_tokens=-1), Units(10, 5, reasoning_tokens=6), Units(-1, 5), Units(10, -1),
         Units(10, 5, -1), Units(10, 5, 0, -1), Units(10, 5, search_units=-1), Units(10, 5, reasoning_tokens=-1), Units(2**62, 2**62),
     ],
 )  # fmt: skip

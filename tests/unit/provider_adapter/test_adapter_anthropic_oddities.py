@@ -38,7 +38,14 @@ from tests.unit.provider_adapter.anthropic_bodies import (
         ),
         (
             [{"input_tokens": 2, "output_tokens": 3, "cache_creation": {"ephemeral_5m_input_tokens": 4, "ephemeral_1h_input_tokens": 5}}],
-            Usage(11, 3, cache_write_tokens=9),
+            Usage(11, 3, cache_write_tokens=4, cache_write_1h_tokens=5),
+        ),
+        (
+            [
+                {"input_tokens": 2, "output_tokens": 1, "cache_creation_input_tokens": 9, "cache_creation": {"ephemeral_1h_input_tokens": 9}},
+                {"input_tokens": 2, "output_tokens": 3, "cache_creation_input_tokens": 9},
+            ],
+            Usage(11, 3, cache_write_1h_tokens=9),
         ),
         ([{"input_tokens": 2, "output_tokens": 3, "server_tool_use": {"web_search_requests": 2}, "service_tier": None}], Usage(2, 3)),
     ],

@@ -129,7 +129,7 @@ def test_the_providers_own_word_on_retrying_is_passed_on(header: str | None, exp
     [
         ([{"input_tokens": 3, "output_tokens": 1}, {"output_tokens": 7}], Usage(3, 7)),
         ([{"input_tokens": 3, "cache_read_input_tokens": 2, "cache_creation_input_tokens": 1, "output_tokens": 0}], Usage(6, 0, 2, 1)),
-        ([{"input_tokens": 1, "cache_creation": {"ephemeral_5m_input_tokens": 2, "ephemeral_1h_input_tokens": 3}, "output_tokens": 0}], Usage(6, 0, 0, 5)),
+        ([{"input_tokens": 1, "cache_creation": {"ephemeral_5m_input_tokens": 2, "ephemeral_1h_input_tokens": 3}, "output_tokens": 0}], Usage(6, 0, 0, 2, cache_write_1h_tokens=3)),
         ([{"input_tokens": 3, "output_tokens": 9}, {"input_tokens": None, "output_tokens": -1}], Usage(3, 9)),
         ([{"input_tokens": 3, "output_tokens": 1}, {"input_tokens": 5, "output_tokens": 2}], Usage(5, 2)),
         ([{"input_tokens": 1, "output_tokens": 2, "output_tokens_details": {"thinking_tokens": 9}}], Usage(1, 2)),

@@ -94,6 +94,19 @@ def test_calls_are_the_end_whatever_the_native_word() -> None:
         (USAGE, Usage(3, 5)),
         ({**USAGE, "cacheReadInputTokens": 100, "cacheWriteInputTokens": 20}, Usage(123, 5, 100, 20)),
         ({**USAGE, "cacheReadInputTokens": None, "cacheWriteInputTokens": -1}, Usage(3, 5)),
+        (
+            {
+                **USAGE,
+                "cacheWriteInputTokens": 20,
+                "cacheDetails": [{"ttl": "1h", "inputTokens": 15}, {"ttl": "5m", "inputTokens": 5}],
+            },
+            Usage(23, 5, 0, 5, cache_write_1h_tokens=15),
+        ),
+        (
+            {**USAGE, "cacheWriteInputTokens": 9, "cacheDetails": [{"ttl": "1h", "inputTokens": 15}, 7]},
+            Usage(12, 5, cache_write_1h_tokens=9),
+        ),
+        ({**USAGE, "cacheWriteInputTokens": 9, "cacheDetails": {"ttl": "1h"}}, Usage(12, 5, 0, 9)),
         ({"inputTokens": 3}, None),
         ({"inputTokens": True, "outputTokens": 1}, None),
         ({"inputTokens": 1.5, "outputTokens": 1}, None),

@@ -11,6 +11,8 @@ from services.provider_adapter.protocols.port import Usage
 
 _LARGEST = 1 << 40
 _COUNTS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+_WRITES = ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
+"""Cache writes by how long they are to hold."""
 
 
 class Counts:
@@ -26,9 +28,12 @@ class Counts:
         if not isinstance(value, dict):
             return
         known = self._known
-        written = _written(value.get("cache_creation"))
-        if written is not None:
-            known["cache_creation_input_tokens"] = written
+        by_time = value.get("cache_creation")
+        if isinstance(by_time, Mapping):
+            for name in _WRITES:
+                count = _count(by_time.get(name))
+                if count is not None and (count or name not in known):
+                    known[name] = count
         for name in _COUNTS:
             count = _count(value.get(name))
             # Some hosts count at one end of a stream alone, and say zero at the other.
@@ -45,24 +50,20 @@ class Counts:
         if "input_tokens" not in known or "output_tokens" not in known:
             return None
         read = known.get("cache_read_input_tokens", 0)
-        written = known.get("cache_creation_input_tokens", 0)
+        for_an_hour = known.get("ephemeral_1h_input_tokens", 0)
+        written = max(
+            known.get("cache_creation_input_tokens", 0), for_an_hour + known.get("ephemeral_5m_input_tokens", 0)
+        )
         output = known["output_tokens"]
         thinking = known.get("thinking_tokens", 0)
         return Usage(
             prompt_tokens=known["input_tokens"] + read + written,
             completion_tokens=output,
             cache_read_tokens=read,
-            cache_write_tokens=written,
+            cache_write_tokens=written - for_an_hour,
             reasoning_tokens=thinking if thinking <= output else 0,
+            cache_write_1h_tokens=for_an_hour,
         )
-
-
-def _written(value: Any) -> int | None:
-    """Cache writes by their time to live, together."""
-    if not isinstance(value, Mapping):
-        return None
-    counts = [_count(value.get(f"ephemeral_{ttl}_input_tokens")) for ttl in ("5m", "1h")]
-    return sum(count or 0 for count in counts) if any(count is not None for count in counts) else None
 
 
 def _count(value: Any) -> int | None:

@@ -20,7 +20,17 @@ def usage_of(value: Any) -> Usage | None:
         return None
     read = _count(value.get("cacheReadInputTokens")) or 0
     written = _count(value.get("cacheWriteInputTokens")) or 0
-    return Usage(given + read + written, produced, read, written)
+    for_an_hour = min(_written_for_an_hour(value.get("cacheDetails")), written)
+    return Usage(given + read + written, produced, read, written - for_an_hour, cache_write_1h_tokens=for_an_hour)
+
+
+def _written_for_an_hour(details: Any) -> int:
+    """Of the writes, which `cacheDetails` lists by how long they are to hold."""
+    if not isinstance(details, list):
+        return 0
+    return sum(
+        _count(one.get("inputTokens")) or 0 for one in details if isinstance(one, dict) and one.get("ttl") == "1h"
+    )
 
 
 def _count(value: Any) -> int | None:

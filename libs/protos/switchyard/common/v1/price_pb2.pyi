@@ -22,7 +22,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class PriceSnapshot(_message.Message):
     """The prices of one endpoint at one moment, in nano-USD per million units. What a plan carries is what is charged.
 
-    An absent optional price inherits: cache reads and writes from `prompt`, reasoning from `completion`.
+    An absent optional price inherits: cache reads and writes from `prompt`, writes for an hour from the other writes,
+    reasoning from `completion`.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -35,6 +36,7 @@ class PriceSnapshot(_message.Message):
     REASONING_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     TIERS_FIELD_NUMBER: _builtins.int
+    CACHE_WRITE_1H_FIELD_NUMBER: _builtins.int
     prompt: _builtins.int
     completion: _builtins.int
     request: _builtins.int
@@ -44,6 +46,7 @@ class PriceSnapshot(_message.Message):
     reasoning: _builtins.int
     version: _builtins.str
     """Names the catalogue that said so, for audits."""
+    cache_write_1h: _builtins.int
     @_builtins.property
     def tiers(self) -> _containers.RepeatedCompositeFieldContainer[Global___PriceTier]:
         """Other prices for long prompts, by rising bound."""
@@ -59,21 +62,26 @@ class PriceSnapshot(_message.Message):
         reasoning: _builtins.int | None = ...,
         version: _builtins.str = ...,
         tiers: _abc.Iterable[Global___PriceTier] | None = ...,
+        cache_write_1h: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cache_read", b"_cache_read", "_cache_write", b"_cache_write", "_reasoning", b"_reasoning", "cache_read", b"cache_read", "cache_write", b"cache_write", "reasoning", b"reasoning"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cache_read", b"_cache_read", "_cache_write", b"_cache_write", "_cache_write_1h", b"_cache_write_1h", "_reasoning", b"_reasoning", "cache_read", b"cache_read", "cache_write", b"cache_write", "cache_write_1h", b"cache_write_1h", "reasoning", b"reasoning"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cache_read", b"_cache_read", "_cache_write", b"_cache_write", "_reasoning", b"_reasoning", "cache_read", b"cache_read", "cache_write", b"cache_write", "completion", b"completion", "prompt", b"prompt", "reasoning", b"reasoning", "request", b"request", "tiers", b"tiers", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cache_read", b"_cache_read", "_cache_write", b"_cache_write", "_cache_write_1h", b"_cache_write_1h", "_reasoning", b"_reasoning", "cache_read", b"cache_read", "cache_write", b"cache_write", "cache_write_1h", b"cache_write_1h", "completion", b"completion", "prompt", b"prompt", "reasoning", b"reasoning", "request", b"request", "tiers", b"tiers", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cache_read: _TypeAlias = _typing.Literal["cache_read"]  # noqa: Y015
     _WhichOneofArgType__cache_read: _TypeAlias = _typing.Literal["_cache_read", b"_cache_read"]  # noqa: Y015
     _WhichOneofReturnType__cache_write: _TypeAlias = _typing.Literal["cache_write"]  # noqa: Y015
     _WhichOneofArgType__cache_write: _TypeAlias = _typing.Literal["_cache_write", b"_cache_write"]  # noqa: Y015
+    _WhichOneofReturnType__cache_write_1h: _TypeAlias = _typing.Literal["cache_write_1h"]  # noqa: Y015
+    _WhichOneofArgType__cache_write_1h: _TypeAlias = _typing.Literal["_cache_write_1h", b"_cache_write_1h"]  # noqa: Y015
     _WhichOneofReturnType__reasoning: _TypeAlias = _typing.Literal["reasoning"]  # noqa: Y015
     _WhichOneofArgType__reasoning: _TypeAlias = _typing.Literal["_reasoning", b"_reasoning"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cache_read) -> _WhichOneofReturnType__cache_read | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cache_write) -> _WhichOneofReturnType__cache_write | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cache_write_1h) -> _WhichOneofReturnType__cache_write_1h | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__reasoning) -> _WhichOneofReturnType__reasoning | None: ...
 
@@ -91,12 +99,14 @@ class PriceTier(_message.Message):
     CACHE_READ_FIELD_NUMBER: _builtins.int
     CACHE_WRITE_FIELD_NUMBER: _builtins.int
     REASONING_FIELD_NUMBER: _builtins.int
+    CACHE_WRITE_1H_FIELD_NUMBER: _builtins.int
     min_prompt_tokens: _builtins.int
     prompt: _builtins.int
     completion: _builtins.int
     cache_read: _builtins.int
     cache_write: _builtins.int
     reasoning: _builtins.int
+    cache_write_1h: _builtins.int
     def __init__(
         self,
         *,
@@ -106,15 +116,18 @@ class PriceTier(_message.Message):
         cache_read: _builtins.int | None = ...,
         cache_write: _builtins.int | None = ...,
         reasoning: _builtins.int | None = ...,
+        cache_write_1h: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cache_read", b"_cache_read", "_cache_write", b"_cache_write", "_completion", b"_completion", "_prompt", b"_prompt", "_reasoning", b"_reasoning", "cache_read", b"cache_read", "cache_write", b"cache_write", "completion", b"completion", "prompt", b"prompt", "reasoning", b"reasoning"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cache_read", b"_cache_read", "_cache_write", b"_cache_write", "_cache_write_1h", b"_cache_write_1h", "_completion", b"_completion", "_prompt", b"_prompt", "_reasoning", b"_reasoning", "cache_read", b"cache_read", "cache_write", b"cache_write", "cache_write_1h", b"cache_write_1h", "completion", b"completion", "prompt", b"prompt", "reasoning", b"reasoning"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cache_read", b"_cache_read", "_cache_write", b"_cache_write", "_completion", b"_completion", "_prompt", b"_prompt", "_reasoning", b"_reasoning", "cache_read", b"cache_read", "cache_write", b"cache_write", "completion", b"completion", "min_prompt_tokens", b"min_prompt_tokens", "prompt", b"prompt", "reasoning", b"reasoning"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cache_read", b"_cache_read", "_cache_write", b"_cache_write", "_cache_write_1h", b"_cache_write_1h", "_completion", b"_completion", "_prompt", b"_prompt", "_reasoning", b"_reasoning", "cache_read", b"cache_read", "cache_write", b"cache_write", "cache_write_1h", b"cache_write_1h", "completion", b"completion", "min_prompt_tokens", b"min_prompt_tokens", "prompt", b"prompt", "reasoning", b"reasoning"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cache_read: _TypeAlias = _typing.Literal["cache_read"]  # noqa: Y015
     _WhichOneofArgType__cache_read: _TypeAlias = _typing.Literal["_cache_read", b"_cache_read"]  # noqa: Y015
     _WhichOneofReturnType__cache_write: _TypeAlias = _typing.Literal["cache_write"]  # noqa: Y015
     _WhichOneofArgType__cache_write: _TypeAlias = _typing.Literal["_cache_write", b"_cache_write"]  # noqa: Y015
+    _WhichOneofReturnType__cache_write_1h: _TypeAlias = _typing.Literal["cache_write_1h"]  # noqa: Y015
+    _WhichOneofArgType__cache_write_1h: _TypeAlias = _typing.Literal["_cache_write_1h", b"_cache_write_1h"]  # noqa: Y015
     _WhichOneofReturnType__completion: _TypeAlias = _typing.Literal["completion"]  # noqa: Y015
     _WhichOneofArgType__completion: _TypeAlias = _typing.Literal["_completion", b"_completion"]  # noqa: Y015
     _WhichOneofReturnType__prompt: _TypeAlias = _typing.Literal["prompt"]  # noqa: Y015
@@ -125,6 +138,8 @@ class PriceTier(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cache_read) -> _WhichOneofReturnType__cache_read | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cache_write) -> _WhichOneofReturnType__cache_write | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cache_write_1h) -> _WhichOneofReturnType__cache_write_1h | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__completion) -> _WhichOneofReturnType__completion | None: ...
     @_typing.overload
