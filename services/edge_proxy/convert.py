@@ -170,4 +170,5 @@ def generate_request(generation: Generation, attempt: routing.Attempt, user_hash
         protocol=attempt.protocol,
         credential_id=attempt.credential_id,
         service_tier=attempt.service_tier,
+        anthropic_beta=generation.caller.anthropic_beta,
     )

@@ -41,6 +41,7 @@ class CallerFacts:
     request_id: str = ""
     traceparent: str = ""
     wants_explanation: bool = False
+    anthropic_beta: str = ""
 
 
 @dataclass(slots=True)

@@ -39,6 +39,7 @@ def attempt_from_proto(request: pb.GenerateRequest) -> Attempt:
         user_hash=request.user_hash,
         operation=request.operation or CHAT,
         service_tier=request.service_tier,
+        anthropic_beta=request.anthropic_beta,
     )
 
 

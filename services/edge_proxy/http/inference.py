@@ -113,6 +113,7 @@ def caller_facts(request: web.Request) -> CallerFacts:
         session_id=session_id,
         request_id=_text(headers.get("X-Request-Id"))[:128],
         traceparent=current_traceparent() or "",
+        anthropic_beta=_text(headers.get("x-anthropic-beta"))[:1024],
         wants_explanation=any(headers.get(name, "").lower() == "enabled" for name in _METADATA_HEADERS),
     )
 

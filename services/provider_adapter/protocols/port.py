@@ -31,6 +31,7 @@ class Attempt:
         user_hash: sent in the stead of the caller's `user`; empty: none is sent.
         operation: what is asked; `body` is in the dialect of that route (reference api-facts §3).
         service_tier: flex or priority, where the endpoint is of that tier.
+        anthropic_beta: flags of betas, separated by commas, as the caller wrote them.
         system_fingerprint: of the reply, where the format has none.
         account: what the host wants to be told beside the credential; formats whose bodies name a project read it.
     """
@@ -47,6 +48,7 @@ class Attempt:
     user_hash: str = ""
     operation: str = CHAT
     service_tier: str = ""
+    anthropic_beta: str = ""
     system_fingerprint: str = ""
     account: Mapping[str, str] = field(default_factory=dict)
 

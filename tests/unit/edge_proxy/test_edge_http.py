@@ -137,6 +137,12 @@ async def test_what_the_head_tells_reaches_the_record(door: HttpDoor) -> None:
     assert door.edge.usage_log.traceparents[0].split("-")[1] == TRACEPARENT.split("-")[1]
 
 
+async def test_flags_of_anthropics_betas_reach_the_adapter(door: HttpDoor) -> None:
+    door.edge.adapter.will(result(), end())
+    await door.chat(headers={"x-anthropic-beta": "interleaved-thinking-2025-05-14"})
+    assert door.edge.adapter.requests[0].anthropic_beta == "interleaved-thinking-2025-05-14"
+
+
 async def test_request_without_a_trace_gets_one(door: HttpDoor) -> None:
     door.edge.adapter.will(result(), end())
     await door.chat()

@@ -19,8 +19,16 @@ def prepared(
 ) -> Prepared:
     listed = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
     unsupported = fields.pop("unsupported", ())
+    flags = fields.pop("flags", "")
     body = orjson.dumps({"model": "m", "messages": listed, **fields})
-    made = attempt(WIRE, body=body, provider_model_id=model, max_tokens=limit, unsupported_parameters=unsupported)
+    made = attempt(
+        WIRE,
+        body=body,
+        provider_model_id=model,
+        max_tokens=limit,
+        unsupported_parameters=unsupported,
+        anthropic_beta=flags,
+    )
     return AnthropicMessages().prepare(made, "")
 
 

@@ -132,6 +132,12 @@ def test_flags_of_betas_that_the_caller_names_are_a_header(given: Any, header: s
     assert "anthropic_beta" not in orjson.loads(made.body)
 
 
+def test_flags_in_the_callers_header_stand_before_those_in_the_body() -> None:
+    made = prepared(anthropic_beta=["c-3", "a-1"], flags=" a-1 , b-2,,no good,")
+
+    assert made.headers["anthropic-beta"] == "a-1,b-2,c-3"
+
+
 def allowed(mode: str, *names: str) -> dict[str, Any]:
     tools = [{"type": "function", "function": {"name": name}} for name in names]
     return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}

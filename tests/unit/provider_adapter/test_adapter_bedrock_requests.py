@@ -236,3 +236,10 @@ def test_the_newest_claudes_answer_in_json_by_a_tool() -> None:
 
     assert prepared(OPUS, response_format=wanted).answer_tool == "json"
     assert prepared("us.anthropic.claude-opus-4-6-v1", response_format=wanted).answer_tool == ""
+
+
+@pytest.mark.parametrize(("model", "expected"), [(SONNET, ["a-1", "b-2"]), (NOVA, None)])
+def test_flags_of_betas_are_a_field_of_claudes_own(model: str, expected: list[str] | None) -> None:
+    body = orjson.loads(prepared(model, attempt={"anthropic_beta": "a-1"}, anthropic_beta=["b-2"]).body)
+
+    assert body.get("additionalModelRequestFields", {}).get("anthropic_beta") == expected

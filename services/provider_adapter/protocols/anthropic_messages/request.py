@@ -101,15 +101,17 @@ def request_of(attempt: Attempt, traits: Traits) -> Request:
     if attempt.stream:
         body["stream"] = True
     _set_breakpoints(body, chat.fields)
-    return Request(body, chat.hide_reasoning, answer_tool, _betas(chat.fields), chat.tools)
+    flags = beta_flags(attempt, chat.fields)
+    headers = {"anthropic-beta": ",".join(flags)} if flags else {}
+    return Request(body, chat.hide_reasoning, answer_tool, headers, chat.tools)
 
 
-def _betas(fields: Mapping[str, Any]) -> Mapping[str, str]:
-    """The flags of betas that the caller names, `anthropic_beta`, as the header that they are."""
+def beta_flags(attempt: Attempt, fields: Mapping[str, Any]) -> list[str]:
+    """The flags of betas that the caller names in a header or as `anthropic_beta`; what cannot be one is left out."""
     given = fields.get("anthropic_beta")
     named = given.split(",") if isinstance(given, str) else given if isinstance(given, list) else []
-    flags = dict.fromkeys(flag.strip() for flag in named if isinstance(flag, str) and _FLAG.fullmatch(flag.strip()))
-    return {"anthropic-beta": ",".join(flags)} if flags else {}
+    stripped = [flag.strip() for flag in (*attempt.anthropic_beta.split(","), *named) if isinstance(flag, str)]
+    return list(dict.fromkeys(flag for flag in stripped if _FLAG.fullmatch(flag)))
 
 
 def _limit(asked: int | None, traits: Traits) -> int:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import orjson
 
 from services.provider_adapter.protocols.anthropic_messages.models import Sampling
+from services.provider_adapter.protocols.anthropic_messages.request import beta_flags
 from services.provider_adapter.protocols.anthropic_messages.schemas import strict_schema
 from services.provider_adapter.protocols.anthropic_messages.thinking import thinking_fields
 from services.provider_adapter.protocols.bedrock_converse.messages import (
@@ -58,6 +59,8 @@ def prepare(attempt: Attempt) -> Prepared:
     answer_tool = _set_answer_format(body, chat.fields, traits)
     _set_tools(body, chat.fields, conversation, traits, answer_tool)
     extra = _own_fields(body, chat, traits, config)
+    if traits.claude is not None and (flags := beta_flags(attempt, chat.fields)):
+        extra["anthropic_beta"] = flags
     if config:
         body["inferenceConfig"] = config
     if extra:

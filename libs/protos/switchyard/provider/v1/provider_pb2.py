@@ -26,7 +26,7 @@ from switchyard.common.v1 import tool_calls_pb2 as switchyard_dot_common_dot_v1_
 from switchyard.common.v1 import usage_pb2 as switchyard_dot_common_dot_v1_dot_usage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%switchyard/provider/v1/provider.proto\x12\x16switchyard.provider.v1\x1a%switchyard/common/v1/tool_calls.proto\x1a switchyard/common/v1/usage.proto\"^\n\rAttemptLimits\x12\x12\n\nconnect_ms\x18\x01 \x01(\x05\x12\x16\n\x0e\x66irst_event_ms\x18\x02 \x01(\x05\x12\x0f\n\x07idle_ms\x18\x03 \x01(\x05\x12\x10\n\x08total_ms\x18\x04 \x01(\x05\"\x95\x03\n\x0fGenerateRequest\x12\x15\n\rgeneration_id\x18\x01 \x01(\t\x12\x15\n\rprovider_slug\x18\x02 \x01(\t\x12\x15\n\rprovider_name\x18\x03 \x01(\t\x12\x19\n\x11provider_model_id\x18\x04 \x01(\t\x12\r\n\x05model\x18\x05 \x01(\t\x12\x11\n\tcreated_s\x18\x06 \x01(\x03\x12\x0e\n\x06stream\x18\x07 \x01(\x08\x12\x0c\n\x04\x62ody\x18\x08 \x01(\x0c\x12\x17\n\nmax_tokens\x18\t \x01(\x03H\x00\x88\x01\x01\x12\x1e\n\x16unsupported_parameters\x18\n \x03(\t\x12\x35\n\x06limits\x18\x0b \x01(\x0b\x32%.switchyard.provider.v1.AttemptLimits\x12\x11\n\tuser_hash\x18\x0c \x01(\t\x12\x11\n\toperation\x18\r \x01(\t\x12\x10\n\x08protocol\x18\x0e \x01(\t\x12\x15\n\rcredential_id\x18\x0f \x01(\t\x12\x14\n\x0cservice_tier\x18\x10 \x01(\tB\r\n\x0b_max_tokens\"\xab\x01\n\x10GenerateResponse\x12\x30\n\x06\x63hunks\x18\x01 \x01(\x0b\x32\x1e.switchyard.provider.v1.ChunksH\x00\x12\x30\n\x06result\x18\x02 \x01(\x0b\x32\x1e.switchyard.provider.v1.ResultH\x00\x12*\n\x03\x65nd\x18\x03 \x01(\x0b\x32\x1b.switchyard.provider.v1.EndH\x00\x42\x07\n\x05\x65vent\"\x15\n\x06\x43hunks\x12\x0b\n\x03sse\x18\x01 \x01(\x0c\"\x16\n\x06Result\x12\x0c\n\x04json\x18\x01 \x01(\x0c\"\xd4\x02\n\x03\x45nd\x12\x34\n\x05usage\x18\x01 \x01(\x0b\x32 .switchyard.common.v1.TokenUsageH\x00\x88\x01\x01\x12\x15\n\rfinish_reason\x18\x02 \x01(\t\x12\x1c\n\x14native_finish_reason\x18\x03 \x01(\t\x12\x13\n\x0bupstream_id\x18\x04 \x01(\t\x12\x14\n\x0cservice_tier\x18\x05 \x01(\t\x12\x1a\n\x12system_fingerprint\x18\x06 \x01(\t\x12\x16\n\x0e\x66irst_event_ms\x18\x07 \x01(\x03\x12\x10\n\x08total_ms\x18\x08 \x01(\x03\x12\x17\n\x0fupstream_status\x18\t \x01(\x05\x12\x13\n\x0bhas_content\x18\n \x01(\x08\x12\x39\n\ntool_calls\x18\x0b \x01(\x0e\x32%.switchyard.common.v1.ToolCallVerdictB\x08\n\x06_usage\"\x1b\n\x19ListUpstreamModelsRequest\"?\n\x1aListUpstreamModelsResponse\x12\x0e\n\x06listed\x18\x01 \x01(\x08\x12\x11\n\tmodel_ids\x18\x02 \x03(\t2\xf6\x01\n\x16ProviderAdapterService\x12_\n\x08Generate\x12\'.switchyard.provider.v1.GenerateRequest\x1a(.switchyard.provider.v1.GenerateResponse0\x01\x12{\n\x12ListUpstreamModels\x12\x31.switchyard.provider.v1.ListUpstreamModelsRequest\x1a\x32.switchyard.provider.v1.ListUpstreamModelsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%switchyard/provider/v1/provider.proto\x12\x16switchyard.provider.v1\x1a%switchyard/common/v1/tool_calls.proto\x1a switchyard/common/v1/usage.proto\"^\n\rAttemptLimits\x12\x12\n\nconnect_ms\x18\x01 \x01(\x05\x12\x16\n\x0e\x66irst_event_ms\x18\x02 \x01(\x05\x12\x0f\n\x07idle_ms\x18\x03 \x01(\x05\x12\x10\n\x08total_ms\x18\x04 \x01(\x05\"\xad\x03\n\x0fGenerateRequest\x12\x15\n\rgeneration_id\x18\x01 \x01(\t\x12\x15\n\rprovider_slug\x18\x02 \x01(\t\x12\x15\n\rprovider_name\x18\x03 \x01(\t\x12\x19\n\x11provider_model_id\x18\x04 \x01(\t\x12\r\n\x05model\x18\x05 \x01(\t\x12\x11\n\tcreated_s\x18\x06 \x01(\x03\x12\x0e\n\x06stream\x18\x07 \x01(\x08\x12\x0c\n\x04\x62ody\x18\x08 \x01(\x0c\x12\x17\n\nmax_tokens\x18\t \x01(\x03H\x00\x88\x01\x01\x12\x1e\n\x16unsupported_parameters\x18\n \x03(\t\x12\x35\n\x06limits\x18\x0b \x01(\x0b\x32%.switchyard.provider.v1.AttemptLimits\x12\x11\n\tuser_hash\x18\x0c \x01(\t\x12\x11\n\toperation\x18\r \x01(\t\x12\x10\n\x08protocol\x18\x0e \x01(\t\x12\x15\n\rcredential_id\x18\x0f \x01(\t\x12\x14\n\x0cservice_tier\x18\x10 \x01(\t\x12\x16\n\x0e\x61nthropic_beta\x18\x11 \x01(\tB\r\n\x0b_max_tokens\"\xab\x01\n\x10GenerateResponse\x12\x30\n\x06\x63hunks\x18\x01 \x01(\x0b\x32\x1e.switchyard.provider.v1.ChunksH\x00\x12\x30\n\x06result\x18\x02 \x01(\x0b\x32\x1e.switchyard.provider.v1.ResultH\x00\x12*\n\x03\x65nd\x18\x03 \x01(\x0b\x32\x1b.switchyard.provider.v1.EndH\x00\x42\x07\n\x05\x65vent\"\x15\n\x06\x43hunks\x12\x0b\n\x03sse\x18\x01 \x01(\x0c\"\x16\n\x06Result\x12\x0c\n\x04json\x18\x01 \x01(\x0c\"\xd4\x02\n\x03\x45nd\x12\x34\n\x05usage\x18\x01 \x01(\x0b\x32 .switchyard.common.v1.TokenUsageH\x00\x88\x01\x01\x12\x15\n\rfinish_reason\x18\x02 \x01(\t\x12\x1c\n\x14native_finish_reason\x18\x03 \x01(\t\x12\x13\n\x0bupstream_id\x18\x04 \x01(\t\x12\x14\n\x0cservice_tier\x18\x05 \x01(\t\x12\x1a\n\x12system_fingerprint\x18\x06 \x01(\t\x12\x16\n\x0e\x66irst_event_ms\x18\x07 \x01(\x03\x12\x10\n\x08total_ms\x18\x08 \x01(\x03\x12\x17\n\x0fupstream_status\x18\t \x01(\x05\x12\x13\n\x0bhas_content\x18\n \x01(\x08\x12\x39\n\ntool_calls\x18\x0b \x01(\x0e\x32%.switchyard.common.v1.ToolCallVerdictB\x08\n\x06_usage\"\x1b\n\x19ListUpstreamModelsRequest\"?\n\x1aListUpstreamModelsResponse\x12\x0e\n\x06listed\x18\x01 \x01(\x08\x12\x11\n\tmodel_ids\x18\x02 \x03(\t2\xf6\x01\n\x16ProviderAdapterService\x12_\n\x08Generate\x12\'.switchyard.provider.v1.GenerateRequest\x1a(.switchyard.provider.v1.GenerateResponse0\x01\x12{\n\x12ListUpstreamModels\x12\x31.switchyard.provider.v1.ListUpstreamModelsRequest\x1a\x32.switchyard.provider.v1.ListUpstreamModelsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,19 +36,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ATTEMPTLIMITS']._serialized_start=138
   _globals['_ATTEMPTLIMITS']._serialized_end=232
   _globals['_GENERATEREQUEST']._serialized_start=235
-  _globals['_GENERATEREQUEST']._serialized_end=640
-  _globals['_GENERATERESPONSE']._serialized_start=643
-  _globals['_GENERATERESPONSE']._serialized_end=814
-  _globals['_CHUNKS']._serialized_start=816
-  _globals['_CHUNKS']._serialized_end=837
-  _globals['_RESULT']._serialized_start=839
-  _globals['_RESULT']._serialized_end=861
-  _globals['_END']._serialized_start=864
-  _globals['_END']._serialized_end=1204
-  _globals['_LISTUPSTREAMMODELSREQUEST']._serialized_start=1206
-  _globals['_LISTUPSTREAMMODELSREQUEST']._serialized_end=1233
-  _globals['_LISTUPSTREAMMODELSRESPONSE']._serialized_start=1235
-  _globals['_LISTUPSTREAMMODELSRESPONSE']._serialized_end=1298
-  _globals['_PROVIDERADAPTERSERVICE']._serialized_start=1301
-  _globals['_PROVIDERADAPTERSERVICE']._serialized_end=1547
+  _globals['_GENERATEREQUEST']._serialized_end=664
+  _globals['_GENERATERESPONSE']._serialized_start=667
+  _globals['_GENERATERESPONSE']._serialized_end=838
+  _globals['_CHUNKS']._serialized_start=840
+  _globals['_CHUNKS']._serialized_end=861
+  _globals['_RESULT']._serialized_start=863
+  _globals['_RESULT']._serialized_end=885
+  _globals['_END']._serialized_start=888
+  _globals['_END']._serialized_end=1228
+  _globals['_LISTUPSTREAMMODELSREQUEST']._serialized_start=1230
+  _globals['_LISTUPSTREAMMODELSREQUEST']._serialized_end=1257
+  _globals['_LISTUPSTREAMMODELSRESPONSE']._serialized_start=1259
+  _globals['_LISTUPSTREAMMODELSRESPONSE']._serialized_end=1322
+  _globals['_PROVIDERADAPTERSERVICE']._serialized_start=1325
+  _globals['_PROVIDERADAPTERSERVICE']._serialized_end=1571
 # @@protoc_insertion_point(module_scope)

@@ -68,6 +68,7 @@ class GenerateRequest(_message.Message):
     PROTOCOL_FIELD_NUMBER: _builtins.int
     CREDENTIAL_ID_FIELD_NUMBER: _builtins.int
     SERVICE_TIER_FIELD_NUMBER: _builtins.int
+    ANTHROPIC_BETA_FIELD_NUMBER: _builtins.int
     generation_id: _builtins.str
     provider_slug: _builtins.str
     provider_name: _builtins.str
@@ -93,6 +94,8 @@ class GenerateRequest(_message.Message):
     """The account's credential to use; empty: the platform's own."""
     service_tier: _builtins.str
     """flex or priority, where the endpoint is of that tier."""
+    anthropic_beta: _builtins.str
+    """Flags of Anthropic's betas that the caller named, separated by commas; for Claude alone, in any of its formats."""
     @_builtins.property
     def unsupported_parameters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Leave these parameters out."""
@@ -118,10 +121,11 @@ class GenerateRequest(_message.Message):
         protocol: _builtins.str = ...,
         credential_id: _builtins.str = ...,
         service_tier: _builtins.str = ...,
+        anthropic_beta: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_tokens", b"_max_tokens", "limits", b"limits", "max_tokens", b"max_tokens"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_tokens", b"_max_tokens", "body", b"body", "created_s", b"created_s", "credential_id", b"credential_id", "generation_id", b"generation_id", "limits", b"limits", "max_tokens", b"max_tokens", "model", b"model", "operation", b"operation", "protocol", b"protocol", "provider_model_id", b"provider_model_id", "provider_name", b"provider_name", "provider_slug", b"provider_slug", "service_tier", b"service_tier", "stream", b"stream", "unsupported_parameters", b"unsupported_parameters", "user_hash", b"user_hash"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_tokens", b"_max_tokens", "anthropic_beta", b"anthropic_beta", "body", b"body", "created_s", b"created_s", "credential_id", b"credential_id", "generation_id", b"generation_id", "limits", b"limits", "max_tokens", b"max_tokens", "model", b"model", "operation", b"operation", "protocol", b"protocol", "provider_model_id", b"provider_model_id", "provider_name", b"provider_name", "provider_slug", b"provider_slug", "service_tier", b"service_tier", "stream", b"stream", "unsupported_parameters", b"unsupported_parameters", "user_hash", b"user_hash"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_tokens: _TypeAlias = _typing.Literal["max_tokens"]  # noqa: Y015
     _WhichOneofArgType__max_tokens: _TypeAlias = _typing.Literal["_max_tokens", b"_max_tokens"]  # noqa: Y015
