@@ -89,6 +89,7 @@ def _of_router(findings: Findings) -> list[Goal]:
     return [
         Goal(f"plan over the whole catalogue, {alone.endpoints if alone else 39} endpoints, p50", "µs", 150, None, alone.plan_p50_us if alone else None),
         Goal("the same, p99", "µs", 500, None, alone.plan_p99_us if alone else None),
+        Goal("the same with tools, all of them graded, p50", "µs", 150, None, alone.graded_p50_us if alone else None),
         Goal("loading the catalogue", "s", 1.0, None, alone.load_s if alone else None),
         Goal("memory of the router after load", "MiB", 200, None, process.rss / _MIB if process else None),
         Goal("GET /models, all of them, p50", "ms", 5.0, None, read_s * 1e3 if read_s is not None else None),

@@ -200,13 +200,17 @@ def _by_quality(some: Sequence[Endpoint], grades: Mapping[str, Grade], seed: str
         else:
             bad.append(one)
     return (
-        [place._replace(reason=Reason.EXACTO) for place in _drawn(good, seed)]
+        [Place(one, Reason.EXACTO) for one in _draw(good, seed)]
         + _drawn(unknown, seed)
-        + [place._replace(reason=_BAD[grades[place.endpoint.id]]) for place in _drawn(bad, seed)]
+        + [Place(one, _BAD[grades[one.id]]) for one in _draw(bad, seed)]
     )
 
 
 def _drawn(some: Sequence[Endpoint], seed: str) -> Ranked:
+    return [Place(one, Reason.FREE if one.is_free else Reason.PRICE) for one in _draw(some, seed)]
+
+
+def _draw(some: Sequence[Endpoint], seed: str) -> list[Endpoint]:
     """Free ones first in random order; else one drawn with weight 1/price², and the others by price."""
     if not some:
         return []
@@ -214,9 +218,9 @@ def _drawn(some: Sequence[Endpoint], seed: str) -> Ranked:
         free = [one for one in some if one.is_free]
         if len(free) > 1:
             free.sort(key=lambda one: luck(seed, one.id))
-        return [Place(one, Reason.FREE) for one in free] + [Place(one, Reason.PRICE) for one in some if not one.is_free]
+        return free + [one for one in some if not one.is_free]
     if len(some) == 1:
-        return [Place(some[0], Reason.PRICE)]
+        return [some[0]]
     left = luck(seed, some[0].model) * sum(one.weight for one in some)
     first = some[-1]
     for one in some:
@@ -224,7 +228,7 @@ def _drawn(some: Sequence[Endpoint], seed: str) -> Ranked:
         if left < 0:
             first = one
             break
-    return [Place(first, Reason.PRICE)] + [Place(one, Reason.PRICE) for one in some if one is not first]
+    return [first] + [one for one in some if one is not first]
 
 
 def _with_sticky(places: Ranked, endpoint_id: str) -> Ranked:
