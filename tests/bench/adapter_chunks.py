@@ -29,7 +29,9 @@ from tests.testkit.provider_wires import (
 )
 from tests.testkit.provider_wires_bedrock import BedrockWire
 from tests.testkit.provider_wires_cohere import CohereWire
+from tests.testkit.provider_wires_gigachat import GigaChatWire
 from tests.testkit.provider_wires_responses import OpenAiResponsesWire
+from tests.testkit.provider_wires_watsonx import WatsonxWire
 
 OPENAI_SHAPED: Final = frozenset({"openai", "azure"})
 MUST_US: Final = {True: 40.0, False: 80.0}
@@ -54,6 +56,8 @@ WIRES: Final[Mapping[str, Callable[[], Wire]]] = {
     "bedrock": BedrockWire,
     "vertex": VertexGeminiWire,
     "vertex-anthropic": VertexClaudeWire,
+    "gigachat": GigaChatWire,
+    "watsonx": WatsonxWire,
 }
 
 _TEXT: Final = Reply(words=tuple(f" word{number}" for number in range(_WORDS)))
