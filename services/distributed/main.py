@@ -136,7 +136,8 @@ class Started:
 
 async def _start(settings: LaunchSettings, replicas: dict[str, int], data_dir: Path, supervisor: Supervisor) -> Started:
     """Puts everything under supervision, in no order."""
-    upstream = choose_upstream(settings, find_access(load(AdapterSettings), os.environ).credentials)
+    access = find_access(load(AdapterSettings), os.environ)
+    upstream = choose_upstream(settings, access.credentials, access.regions)
     simulator: str | None = None
     if upstream.kind is UpstreamKind.SIMULATOR:
         port = free_port()

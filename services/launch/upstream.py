@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import orjson
@@ -19,6 +20,7 @@ from services.launch.supervisor import Supervisor
 
 _START_LIMIT_S: Final = 20.0
 _STOP_LIMIT_S: Final = 5.0
+_NOWHERE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class UpstreamKind(Enum):
@@ -30,19 +32,28 @@ class UpstreamKind(Enum):
 @dataclass(frozen=True, slots=True)
 class Upstream:
     """Attributes:
-    providers: slugs of the providers whose keys were found.
+    providers: slugs of the providers whose keys were found, as the router takes them: `slug@region` where the address
+        of one names a region.
     """
 
     kind: UpstreamKind
     providers: tuple[str, ...] = ()
 
 
-def choose_upstream(settings: LaunchSettings, credentials: Mapping[str, str]) -> Upstream:
+def choose_upstream(
+    settings: LaunchSettings, credentials: Mapping[str, str], regions: Mapping[str, str] = _NOWHERE
+) -> Upstream:
     if settings.upstream_base_url:
         return Upstream(UpstreamKind.OWN_SERVER)
     if credentials:
-        return Upstream(UpstreamKind.CREDENTIALS, tuple(sorted(credentials)))
+        return Upstream(
+            UpstreamKind.CREDENTIALS, tuple(_with_region(one, regions.get(one, "")) for one in sorted(credentials))
+        )
     return Upstream(UpstreamKind.SIMULATOR)
+
+
+def _with_region(slug: str, region: str) -> str:
+    return f"{slug}@{region}" if region else slug
 
 
 class SimulatorFailedError(OSError):

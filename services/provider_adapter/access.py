@@ -32,10 +32,12 @@ class Access(NamedTuple):
     Attributes:
         hosts: the known ones; those with a credential have complete addresses.
         credentials: empty text for a host that wants none.
+        regions: of hosts whose address names one, in the provider's own words; of those with a credential.
     """
 
     hosts: Mapping[str, Host]
     credentials: Mapping[str, str]
+    regions: Mapping[str, str]
 
 
 def find_access(settings: Settings, environ: Mapping[str, str]) -> Access:
@@ -56,14 +58,16 @@ def find_access(settings: Settings, environ: Mapping[str, str]) -> Access:
     # A host that only the operator knows may want no credential.
     without = dict.fromkeys([*unasked, *settings.base_urls], "")
     credentials: dict[str, str] = {}
+    regions: dict[str, str] = {}
     for slug, credential in {**without, **customary_credentials(hosts, environ), **own}.items():
         host = hosts.get(slug)
         if host is None:
             logger.warning("provider left out: it has a credential and no address", extra=facts(provider=slug))
             continue
-        told = _told_slots(host, credential)
+        values = {**environ, **settings.slots, **_told_slots(host, credential)}
+        host = host.for_credential(credential)
         try:
-            hosts[slug] = host.for_credential(credential).filled({**environ, **settings.slots, **told})
+            hosts[slug], region = host.filled(values), host.region(values)
         except UnfilledSlotError as error:
             logger.warning(
                 "provider left out: its address or its account is not complete",
@@ -71,7 +75,9 @@ def find_access(settings: Settings, environ: Mapping[str, str]) -> Access:
             )
             continue
         credentials[slug] = credential
-    return Access(hosts, credentials)
+        if region:
+            regions[slug] = region
+    return Access(hosts, credentials, regions)
 
 
 def customary_credentials(hosts: Mapping[str, Host], environ: Mapping[str, str]) -> dict[str, str]:

@@ -66,6 +66,15 @@ class Host(NamedTuple):
         door = next((url for start, url in self.keyed_doors.items() if credential.startswith(start)), None)
         return self if door is None else self._replace(base_url=door, doors={})
 
+    def region(self, values: Mapping[str, str]) -> str:
+        """What fills the region in its address; empty: none is in there.
+
+        Raises:
+            UnfilledSlotError: it has no usable value.
+        """
+        slot = next((slot for slot in _SLOT.finditer(self.base_url) if "REGION" in slot[1]), None)
+        return "" if slot is None else fill_slots(slot[0], values)
+
     def filled(self, values: Mapping[str, str]) -> "Host":
         """The host with complete addresses; a door that lacks something is left out.
 

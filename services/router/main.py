@@ -90,8 +90,8 @@ def build(
     else:
         rule = _whole
         if routing.offer is Offer.CREDENTIALS:
-            known_providers(catalogue, routing.providers)
-            rule = partial(offer_providers, slugs=routing.providers)
+            known_providers(catalogue, routing.provider_slugs)
+            rule = partial(offer_providers, slugs=routing.provider_slugs, regions=routing.provider_regions)
         display = OfferDisplay(handlers, rule)
         handlers.offer(rule(catalogue))
     background["catalogue"] = partial(keeper.run, display)

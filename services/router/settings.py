@@ -27,7 +27,8 @@ class RoutingSettings(BaseModel):
         default=Offer.SIMULATOR, description="what makes endpoints callable: simulator, credentials, upstream"
     )
     providers: _Names = Field(
-        default=(), description="with offer=credentials: slugs of the providers, separated by commas"
+        default=(),
+        description="with offer=credentials: slugs of the providers, separated by commas; slug@region where its host is in one",
     )
     overlay_dir: Path | None = Field(default=None, description="folder of JSON files that change the catalogue")
     overlay_interval_s: float = Field(default=2.0, gt=0, le=3600, description="seconds between looks at that folder")
@@ -66,6 +67,16 @@ class RoutingSettings(BaseModel):
         if (self.offer is Offer.CREDENTIALS) != bool(self.providers):
             raise ValueError("`providers` must be set with offer=credentials, and only then")
         return self
+
+    @property
+    def provider_slugs(self) -> tuple[str, ...]:
+        return tuple(one.partition("@")[0] for one in self.providers)
+
+    @property
+    def provider_regions(self) -> dict[str, str]:
+        """By slug, of those that say one."""
+        parts = [one.partition("@") for one in self.providers]
+        return {slug: region for slug, _, region in parts if region}
 
     @property
     def upstream_terms(self) -> UpstreamTerms:

@@ -71,6 +71,8 @@ class Provider:
         is_addressed: the operator's overlay says where it is, so that it can be called.
         parent: names of the provider it is a part of; whoever names that one means this one too.
         trains_on_free: trains on what it serves for nothing.
+        callable_from: of variants that are not everywhere, by the beginning of their name, the beginnings of the
+            provider's own names for the regions whose hosts serve them.
     """
 
     slug: str
@@ -86,6 +88,7 @@ class Provider:
     trains_on_free: bool = False
     doors: tuple[str, ...] = ()
     is_addressed: bool = False
+    callable_from: tuple[tuple[str, tuple[str, ...]], ...] = ()
     privacy_policy_url: str | None = None
     terms_of_service_url: str | None = None
     status_page_url: str | None = None
@@ -93,6 +96,14 @@ class Provider:
     @property
     def is_callable(self) -> bool:
         return self.kind in CALLABLE_KINDS
+
+    def serves_from(self, region: str, variant: str) -> bool:
+        """Whether a host in a region, by the provider's own name for it, may serve a variant; who knows no better says yes."""
+        fitting = [one for one in self.callable_from if f"{variant}-".startswith(f"{one[0]}-")]
+        if not region or not fitting:
+            return True
+        _, regions = max(fitting, key=lambda one: len(one[0]))
+        return region.startswith(regions)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

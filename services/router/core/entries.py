@@ -73,6 +73,7 @@ def read_provider(fields: Fields, known: Mapping[str, Provider]) -> Provider:
         trains_on_free=fields.answer("trains_on_prompts_free_tier") is True,
         doors=fields.texts("doors", PROTOCOLS),
         is_addressed=read_address(fields),
+        callable_from=tuple(_read_regions(one) for one in fields.optional_objects("callable_from")),
         privacy_policy_url=_url(fields, "privacy_policy_url"),
         terms_of_service_url=_url(fields, "terms_of_service_url"),
         status_page_url=_url(fields, "status_page_url"),
@@ -81,6 +82,12 @@ def read_provider(fields: Fields, known: Mapping[str, Provider]) -> Provider:
     fields.count("retention_days", 0)
     fields.end()
     return provider
+
+
+def _read_regions(fields: Fields) -> tuple[str, tuple[str, ...]]:
+    found = fields.text("variant"), fields.texts("regions")
+    fields.end()
+    return found
 
 
 def read_address(fields: Fields) -> bool:

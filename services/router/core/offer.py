@@ -4,9 +4,10 @@ Owns that decision. Does not ask anyone what is there (upstream.py does).
 Invariant: an endpoint is on offer only if some process of ours can call its provider.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from types import MappingProxyType
 
 from libs.money import NanoUsdPerMillion
 from services.router.core.catalogue import Catalogue, Endpoint, Model, Price, Provider
@@ -16,6 +17,7 @@ UPSTREAM = Provider("upstream", "Upstream", collects_data=False, zero_data_reten
 """The operator's own OpenAI-compatible server: nothing leaves the operator's hands."""
 
 MAX_UPSTREAM_MODELS = 1000
+_NOWHERE: Mapping[str, str] = MappingProxyType({})
 _FREE = NanoUsdPerMillion(0)
 _MAX_ID_LENGTH = 256
 _UPSTREAM_INPUTS = ("text", "image", "file", "audio", "video")
@@ -41,16 +43,24 @@ class UpstreamTerms:
     context_length: int = 131_072
 
 
-def offer_providers(catalogue: Catalogue, slugs: Collection[str]) -> Catalogue:
+def offer_providers(catalogue: Catalogue, slugs: Collection[str], regions: Mapping[str, str] = _NOWHERE) -> Catalogue:
     """The catalogue with the endpoints of these providers alone; other models stay known.
 
     Those of other providers wait for accounts that bring a credential of their own. Left out is what nobody here can call:
     wire formats that are not spoken, and those that a provider's host has no door for. A provider that the operator's
     overlay gives an address is among these, whenever it came.
+
+    Args:
+        catalogue: everything there is.
+        slugs: of the providers.
+        regions: where their hosts are, by slug and in the provider's own words; what is served elsewhere alone is not ours.
     """
 
     def is_ours(one: Endpoint) -> bool:
-        return one.provider.slug in slugs or one.provider.is_addressed
+        provider = one.provider
+        if provider.is_addressed:
+            return True
+        return provider.slug in slugs and provider.serves_from(regions.get(provider.slug, ""), one.variant)
 
     def of_these(model: Model) -> Model:
         callable_ones = [one for one in model.endpoints if _is_spoken(one)]

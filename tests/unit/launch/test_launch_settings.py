@@ -9,6 +9,7 @@ from libs.settings import ServiceSettings, SettingsError, load, masked, refuse_s
 from services.distributed import main as distributed
 from services.launch.settings import LaunchSettings, environment
 from services.launch.upstream import UpstreamKind, choose_upstream
+from services.router.settings import RoutingSettings
 from services.standalone import main as standalone
 
 NAMES = ("PORT", "REPLICAS", "SWITCHYARD_PORT", "SWITCHYARD_DATA_DIR", "SWITCHYARD_UPSTREAM_BASE_URL")
@@ -125,3 +126,12 @@ def test_simulator_stands_in_only_when_nothing_real_was_given(
     settings = LaunchSettings(upstream_base_url=base_url)
     upstream = choose_upstream(settings, credentials)
     assert (upstream.kind, upstream.providers) == (kind, providers)
+
+
+def test_router_is_told_the_regions_of_the_hosts_that_are_in_one() -> None:
+    credentials = {"amazon-bedrock": "k", "groq": "k"}
+    upstream = choose_upstream(LaunchSettings(upstream_base_url=None), credentials, {"amazon-bedrock": "eu-west-3"})
+    assert upstream.providers == ("amazon-bedrock@eu-west-3", "groq")
+    routing = RoutingSettings.model_validate({"offer": "credentials", "providers": ",".join(upstream.providers)})
+    assert routing.provider_slugs == ("amazon-bedrock", "groq")
+    assert routing.provider_regions == {"amazon-bedrock": "eu-west-3"}

@@ -131,3 +131,22 @@ def test_no_part_of_a_credential_is_shown() -> None:
     shown = scrub(f"Bad {SESSION['session_token']} and {KEY['secret_access_key']} of {KEY['access_key_id']}.", secret)
 
     assert not any(value in shown for value in SESSION.values())
+
+
+@pytest.mark.parametrize(
+    ("environ", "settings", "region"),
+    [
+        ({}, {}, "us-east-1"),
+        ({"AWS_REGION": "eu-west-3"}, {}, "eu-west-3"),
+        ({"AWS_REGION": "eu-west-3"}, {"credentials": {"amazon-bedrock": credential(**KEY, region="ap-south-1")}}, "ap-south-1"),
+        ({}, {"base_urls": {"amazon-bedrock": "http://127.0.0.1:9"}}, None),
+    ],
+)  # fmt: skip
+def test_access_tells_where_the_host_is_unless_it_was_moved(
+    environ: dict[str, str], settings: dict[str, Any], region: str | None
+) -> None:
+    access = find_access(
+        Settings.model_validate(settings), {"AWS_BEARER_TOKEN_BEDROCK": "k", "OPENAI_API_KEY": "k", **environ}
+    )
+    assert access.regions.get("amazon-bedrock") == region
+    assert "openai" not in access.regions

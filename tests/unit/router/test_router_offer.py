@@ -4,6 +4,7 @@ import pytest
 
 from libs.errors import AppError
 from libs.money import NanoUsdPerMillion
+from services.router.catalogue_files import read_catalogue
 from services.router.core.catalogue import Catalogue, Provider
 from services.router.core.health import UNKNOWN_HEALTH
 from services.router.core.offer import MAX_UPSTREAM_MODELS, UpstreamTerms, offer_providers, offer_upstream
@@ -61,6 +62,51 @@ def test_what_nobody_here_can_call_is_never_offered() -> None:
         offered = offer_providers(catalogue(one), slugs).models["acme/one"]
         known = [*offered.endpoints, *offered.elsewhere]
         assert [each.provider_model_id for each in known] == ["own", "by-door"]
+
+
+CLOUD = Provider(
+    "cloud", "Cloud", callable_from=(("us", ("us-east-", "us-west-")), ("us-gov", ("us-gov-",)), ("eu", ("eu-",)))
+)
+
+
+@pytest.mark.parametrize(
+    ("region", "offered"),
+    [
+        ("", {"", "us", "us-20250101", "us-gov", "eu", "euro"}),
+        ("us-east-1", {"", "us", "us-20250101", "euro"}),
+        ("us-gov-west-1", {"", "us-gov", "euro"}),
+        ("eu-west-3", {"", "eu", "euro"}),
+        ("mars-1", {"", "euro"}),
+    ],
+)
+def test_what_a_host_in_its_region_does_not_serve_is_for_accounts_with_a_credential_of_their_own(
+    region: str, offered: set[str]
+) -> None:
+    variants = {"", "us", "us-20250101", "us-gov", "eu", "euro"}
+    one = model([endpoint("cloud", 1, provider=CLOUD, variant=variant) for variant in variants])
+    found = offer_providers(catalogue(one), {"cloud"}, {"cloud": region}).models["acme/one"]
+    assert {each.variant for each in found.endpoints} == offered
+    assert {each.variant for each in found.elsewhere} == variants - offered
+
+
+@pytest.mark.parametrize(
+    ("region", "beginnings"),
+    [
+        ("us-east-1", {"us", "global"}),
+        ("eu-central-1", {"eu", "global"}),
+        ("ap-northeast-1", {"jp", "apac", "global"}),
+        ("ap-southeast-2", {"au", "apac", "global"}),
+        ("us-gov-west-1", {"us-gov"}),
+    ],
+)
+def test_profiles_of_bedrock_are_offered_where_their_region_can_call_them(region: str, beginnings: set[str]) -> None:
+    found = offer_providers(read_catalogue(), {"amazon-bedrock"}, {"amazon-bedrock": region})
+    offered = [one for each in found.models.values() for one in each.endpoints]
+    profiles = {one.provider_model_id.partition(".")[0] for one in offered} & {
+        "us", "us-gov", "eu", "apac", "jp", "au", "global"
+    }  # fmt: skip
+    assert profiles == beginnings
+    assert any(not one.variant for one in offered)
 
 
 @pytest.mark.parametrize("listed", ["acme/one", "acme/uno", "one-a", "one-b"])
