@@ -299,6 +299,15 @@ def test_signed_thinking_goes_back_first_and_unchanged_even_in_pieces() -> None:
     assert body["thinking"]["type"] == "enabled"
 
 
+def test_a_turn_of_thoughts_alone_is_left_out() -> None:
+    details = [
+        {"type": "reasoning.text", "text": "Hm.", "signature": "c2ln", "format": "anthropic-claude-v1", "index": 0}
+    ]
+    body = sent([user("q"), assistant(None, reasoning_details=details), user("well?")], limit=9_000)
+
+    assert [(message["role"], len(message["content"])) for message in body["messages"]] == [("user", 2)]
+
+
 def test_a_tool_loop_without_its_thinking_goes_on_without() -> None:
     body = sent([user("q"), assistant(None, tool_calls=[CALL]), tool("1")], tools=[TOOL], reasoning={"effort": "low"})
 

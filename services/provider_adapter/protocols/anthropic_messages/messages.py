@@ -83,12 +83,12 @@ def _user_blocks(turn: UserTurn) -> list[Block]:
 
 
 def _assistant_blocks(turn: AssistantTurn) -> list[Block]:
-    blocks = _thinking(turn.details)
-    blocks.extend(_text(part) for part in turn.parts if has_text(part))
-    blocks.extend(
+    said = [_text(part) for part in turn.parts if has_text(part)]
+    said.extend(
         {"type": "tool_use", "id": plain_id(call.id), "name": call.name, "input": call.arguments} for call in turn.calls
     )
-    return blocks
+    # A message that is nothing but thoughts is refused.
+    return [*_thinking(turn.details), *said] if said else []
 
 
 def _thinking(details: list[Mapping[str, Any]]) -> list[Block]:
