@@ -30,7 +30,7 @@ from services.edge_proxy.core.router_options import NO_OPTIONS, read_router_opti
 
 MEDIA_PART_TOKENS: Final = 1_500
 """What one image, audio or file part is taken to cost in prompt tokens until the provider says better."""
-_TOKENS_PER_MESSAGE: Final = 3
+_TOKENS_PER_MESSAGE: Final = 4
 _TOKENS_PRIMING: Final = 3
 
 _EFFORTS = frozenset({"max", "xhigh", "high", "medium", "low", "minimal", "none"})
@@ -158,7 +158,7 @@ def _max_tokens(source: Object) -> int | None:
 def _estimate(
     facts: MessageFacts, tools: list[Json] | None, response_format: Object | None, counter: TokenCounter
 ) -> int:
-    """OpenAI's chat formula: three tokens a message and three to prime, plus every text; media parts at a flat rate."""
+    """OpenAI's chat formula: three tokens and the role's one a message, three to prime, plus every text; media parts at a flat rate."""
     count = counter.count
     total = _TOKENS_PRIMING + _TOKENS_PER_MESSAGE * facts.messages + MEDIA_PART_TOKENS * facts.media_parts
     total += sum(counter.count_each(facts.texts))

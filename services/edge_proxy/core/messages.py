@@ -28,7 +28,7 @@ class MessageFacts:
     """What one pass over the messages tells.
 
     Attributes:
-        texts: every text that becomes prompt tokens, roles and names included.
+        texts: every text that becomes prompt tokens, names included; a role is one token, whichever it is.
         modalities: modalities beyond text.
         media_parts: how many parts are not text.
     """
@@ -67,7 +67,6 @@ def _read_message(message: Json, index: int, facts: MessageFacts) -> None:
     role = message.get("role")
     if not isinstance(role, str) or role not in _ROLES:
         raise invalid(f"{where}.role", f"must be one of {', '.join(sorted(_ROLES))}")
-    facts.texts.append(role)
     _read_content(message, role, where, facts)
     name = message.get("name")
     if name is not None:

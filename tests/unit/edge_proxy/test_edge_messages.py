@@ -74,7 +74,7 @@ def test_texts_of_all_kinds_are_gathered() -> None:
             ]
         }
     )
-    assert facts.texts == ["system", "s", "n", "user", "t", "u", "assistant", "f", "{}", "tool", "r", "function", "g"]
+    assert facts.texts == ["s", "n", "t", "u", "f", "{}", "r", "g"]
     assert (facts.messages, facts.media_parts, facts.modalities) == (5, 0, set())
 
 
