@@ -20,8 +20,16 @@ from services.provider_adapter.deadlines import Deadline, PhaseExpiredError
 from services.provider_adapter.http_calls import Call, HttpCalls
 from services.provider_adapter.media.fetcher import MediaFetcher
 from services.provider_adapter.protocols.failures import Failure, FailureClass, Phase, ProviderFailedError
-from services.provider_adapter.protocols.port import NO_MEDIA, Attempt, Prepared, ReplyFacts
+from services.provider_adapter.protocols.port import (
+    NO_MEDIA,
+    Attempt,
+    Prepared,
+    ReplyFacts,
+    SettlesLater,
+    Step,
+)
 from services.provider_adapter.registry import Upstream
+from services.provider_adapter.steps import StepCalls
 from services.provider_adapter.tool_calls.judge import ReplyJudge, Verdict
 from services.provider_adapter.tool_calls.schemas import Schemas
 
@@ -73,6 +81,7 @@ class Attempts:
         self._media = media
         self._limits = limits or CredentialLimits()
         self._schemas = Schemas()
+        self._steps = StepCalls(calls)
 
     async def whole(self, upstream: Upstream, attempt: Attempt, limits: Limits) -> WholeReply:
         """The reply of an attempt that does not stream.
@@ -86,11 +95,23 @@ class Attempts:
         wait = _Wait(limits)
         call: Call | None = None
         complete = False
+        step: Step | None = None
         try:
             call = await self._open(upstream, prepared, wait)
             first_event_s = wait.elapsed_s()
             body = await _read_all(call, wait)
             complete = True
+            while (step := _next_step(upstream, body, stream=False)) is not None:
+                call.close(complete=complete)
+                complete = False
+                wait.until_first_event()
+                with wait.deadline:
+                    await asyncio.sleep(step.delay_s)
+                    call = await self._steps.get(upstream, step.address, limits.connect_s)
+                await self._check(upstream, call, wait)
+                first_event_s = wait.elapsed_s()
+                body = await _read_all(call, wait)
+                complete = True
             if len(body) < LARGE_BODY_BYTES:
                 json, facts = upstream.protocol.whole(attempt, prepared, body)
             else:
@@ -101,6 +122,8 @@ class Attempts:
         except PhaseExpiredError as error:
             raise ProviderFailedError(_expired(error, call)) from None
         finally:
+            if step is not None:
+                self._steps.stop(upstream, step.stop)
             entered.leave()
             wait.close()
             if call is not None:
@@ -116,15 +139,35 @@ class Attempts:
         prepared = await self._prepare(upstream, attempt, limits)
         entered = self._limits.enter(upstream.slug, upstream.credential)
         wait = _Wait(limits)
+        step: Step | None = None
         try:
             call = await self._open(upstream, prepared, wait)
+            if upstream.steps is not None:
+                step = await self._first_step(upstream, call, wait)
+                with wait.deadline:
+                    call = await self._steps.get(upstream, step.address, limits.connect_s)
+                await self._check(upstream, call, wait)
         except BaseException as error:
+            if step is not None:
+                self._steps.stop(upstream, step.stop)
             entered.leave()
             wait.close()
             if isinstance(error, PhaseExpiredError):
                 raise ProviderFailedError(_expired(error, None)) from None
             raise
-        return StreamedReply(upstream, attempt, prepared, call, wait, entered, self._judge(prepared))
+        after = None if step is None else _After(self._steps, upstream, step)
+        return StreamedReply(upstream, attempt, prepared, call, wait, entered, self._judge(prepared), after)
+
+    async def _first_step(self, upstream: Upstream, call: Call, wait: "_Wait") -> Step:
+        try:
+            body = await _read_all(call, wait)
+        finally:
+            call.close(complete=call.at_end)
+        step = _next_step(upstream, body, stream=True)
+        if step is None:
+            raise ProviderFailedError(Failure(FailureClass.UPSTREAM, call.status, "The provider gave no stream."))
+        wait.until_first_event()
+        return step
 
     def _judge(self, prepared: Prepared) -> ReplyJudge | None:
         return ReplyJudge(prepared.tools, self._schemas) if prepared.tools else None
@@ -154,8 +197,17 @@ class Attempts:
         with wait.deadline:
             headers = await _headers(upstream, prepared, url)
             call = await self._calls.post(url, headers, prepared.body, wait.limits.connect_s, upstream.proxy)
+        await self._check(upstream, call, wait)
+        return call
+
+    async def _check(self, upstream: Upstream, call: Call, wait: "_Wait") -> None:
+        """Whether an answer is a success.
+
+        Raises:
+            ProviderFailedError: it is none; the call is closed.
+        """
         if 200 <= call.status < 300:
-            return call
+            return
         try:
             body = await _read_some(call, wait)
         finally:
@@ -170,6 +222,25 @@ def _as_called(attempt: Attempt, upstream: Upstream) -> Attempt:
     if not upstream.fingerprint and not upstream.account:
         return attempt
     return replace(attempt, system_fingerprint=upstream.fingerprint, account=upstream.account)
+
+
+def _next_step(upstream: Upstream, body: bytes, *, stream: bool) -> Step | None:
+    return None if upstream.steps is None else upstream.steps.next_step(body, stream=stream)
+
+
+class _After(NamedTuple):
+    """What is to be done about a reply beside its stream."""
+
+    steps: StepCalls
+    upstream: Upstream
+    step: Step
+
+    async def settle(self, decoder: object) -> None:
+        if isinstance(decoder, SettlesLater):
+            await self.steps.settle(self.upstream, self.step, decoder)
+
+    def stop(self) -> None:
+        self.steps.stop(self.upstream, self.step.stop)
 
 
 class StreamedReply:
@@ -188,9 +259,11 @@ class StreamedReply:
         wait: "_Wait",
         entered: Entered,
         judge: ReplyJudge | None,
+        after: _After | None = None,
     ) -> None:
         self._judge = judge
         self._given = b""
+        self._after = after
         self._entered = entered
         self._protocol = upstream.protocol
         self._decoder = upstream.protocol.decoder(attempt, prepared)
@@ -231,6 +304,8 @@ class StreamedReply:
         return b""
 
     def close(self) -> None:
+        if self._after is not None and not self._decoder.ended:
+            self._after.stop()
         self._entered.leave()
         self._wait.close()
         self._call.close(complete=self._ended and self._failure is None)
@@ -260,6 +335,8 @@ class StreamedReply:
             self._producing = True
             self.first_event_s = wait.elapsed_s()
         if decoder.ended or decoder.failure is not None:
+            if self._after is not None and decoder.failure is None:
+                await self._after.settle(decoder)
             given += self._end(None)
         return given
 

@@ -20,7 +20,14 @@ from services.provider_adapter.credentials.table import AuthorizerFactory
 from services.provider_adapter.hosts import Host
 from services.provider_adapter.protocols.azure.protocol import dialect_at
 from services.provider_adapter.protocols.failures import Failure, FailureClass, ProviderFailedError
-from services.provider_adapter.protocols.port import CHAT, NO_MEDIA, MediaNeeds, WireProtocol, media_needs_of
+from services.provider_adapter.protocols.port import (
+    CHAT,
+    NO_MEDIA,
+    MediaNeeds,
+    TakesSteps,
+    WireProtocol,
+    media_needs_of,
+)
 from services.provider_adapter.protocols.table import Protocols
 
 UPSTREAM_SLUG = "upstream"
@@ -55,6 +62,7 @@ class Upstream:
         media: what its format takes as bytes alone.
         authorizer: makes the proof of who calls anew for each request; None: `headers` hold it.
         account: what the host wants to be told beside the credential.
+        steps: the format, if its replies are somewhere else than the answer to a request.
         fingerprint: of replies in formats that have none; so simulated ones can be told in every format.
         proxy: on the way there; may hold a password.
     """
@@ -68,6 +76,7 @@ class Upstream:
     authorizer: Authorizer | None = field(default=None, repr=False)
     media: MediaNeeds = NO_MEDIA
     account: Mapping[str, str] = field(default_factory=dict)
+    steps: TakesSteps | None = None
     fingerprint: str = ""
     proxy: str = field(default="", repr=False)
 
@@ -239,5 +248,6 @@ class Registry:
             authorizer,
             media_needs_of(protocol),
             account,
+            protocol if isinstance(protocol, TakesSteps) else None,
             proxy=proxy,
         )

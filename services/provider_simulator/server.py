@@ -42,6 +42,9 @@ from services.provider_simulator.protocols.openai.operations import routes
 from services.provider_simulator.protocols.openai.rerank_format import RerankFormat
 from services.provider_simulator.protocols.openai_responses.responses_format import ResponsesFormat
 from services.provider_simulator.protocols.openai_responses.responses_format import routes as responses_routes
+from services.provider_simulator.protocols.replicate.prediction_format import PredictionFormat
+from services.provider_simulator.protocols.replicate.prediction_reply import Prediction
+from services.provider_simulator.protocols.replicate.prediction_server import PredictionServer
 from services.provider_simulator.protocols.vertex.predict_format import PredictFormat
 from services.provider_simulator.protocols.vertex.predict_format import routes as predict_routes
 from services.provider_simulator.protocols.vertex.publisher_formats import VertexContentFormat, VertexMessagesFormat
@@ -101,6 +104,8 @@ def build(settings: ProviderSimulatorSettings, clock: Clock | None = None) -> we
     app.add_routes(gigachat_routes(native(GigaChatFormat())))
     app.add_routes(gigachat_routes(native(GigaChatEmbedFormat()), gigachat_embeddings.PATH))
     app.add_routes(watsonx_routes(native(WatsonxFormat())))
+    kept: dict[str, Prediction] = {}
+    app.add_routes(PredictionServer(native(PredictionFormat(kept)), kept).routes())
     app.router.add_route("*", "/{path:.*}", _no_route)
     return app
 

@@ -53,7 +53,7 @@ def test_every_host_of_a_provider_with_models_is_offered_something() -> None:
     assert set(HOSTS) & known - {one.provider.slug for one in OFFERED} == set()
 
 
-@pytest.mark.parametrize("slug", ["gigachat", "watsonx"])
+@pytest.mark.parametrize("slug", ["gigachat", "replicate", "watsonx"])
 def test_a_credential_alone_offers_every_row_of_its_provider_in_the_providers_format(slug: str) -> None:
     rows = {
         one.id for model in read_catalogue().models.values() for one in model.endpoints if one.provider.slug == slug

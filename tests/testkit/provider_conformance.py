@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.provider_adapter.protocols.failures import Failure, FailureClass, ProviderFailedError
-from services.provider_adapter.protocols.port import Attempt, Prepared, ReplyFacts
+from services.provider_adapter.protocols.port import Attempt, Prepared, ReplyFacts, SettlesLater
 from services.provider_adapter.tool_calls.judge import ReplyJudge, Verdict
 from services.provider_adapter.tool_calls.schemas import Schemas
 from tests.testkit.provider_wires import SERVER_SENT_EVENTS, Call, Reply, ServerSentEvents, Wire
@@ -44,8 +44,11 @@ class Decoded:
     """Everything that a stream in these pieces gives."""
 
     def __init__(self, wire: Wire, *received: bytes, hide_reasoning: bool = False) -> None:
-        decoder = wire.protocol.decoder(attempt(wire), Prepared("", b"", hide_reasoning))
+        asked = getattr(wire, "asked", None)
+        decoder = wire.protocol.decoder(attempt(wire), Prepared("", b"", hide_reasoning, asked=asked))
         self.given = [decoder.feed(piece) for piece in received]
+        if isinstance(decoder, SettlesLater) and decoder.ended and decoder.failure is None:
+            assert decoder.settle(getattr(wire, "later", b""))
         self.given.append(decoder.finish())
         self.bytes = b"".join(self.given)
         self.facts: ReplyFacts = decoder.facts
@@ -96,7 +99,8 @@ def carried_by(wire: Wire, reply: Reply) -> Reply:
 
 
 def message_of(wire: Wire, reply: Reply, **prepared: Any) -> tuple[dict[str, Any], ReplyFacts]:
-    made, facts = wire.protocol.whole(attempt(wire), Prepared("", b"", **prepared), wire.whole(reply))
+    told = {"asked": getattr(wire, "asked", None), **prepared}
+    made, facts = wire.protocol.whole(attempt(wire), Prepared("", b"", **told), wire.whole(reply))
     choice = orjson.loads(made)["choices"][0]
     assert (choice["finish_reason"] or "", choice["native_finish_reason"] or "") == (
         facts.finish_reason,
@@ -129,6 +133,8 @@ class ProviderConformance:
 
     @pytest.mark.parametrize("end", ["stop", "length", "content_filter"])
     def test_the_end_is_in_chats_word_beside_the_providers_own(self, wire: Wire, end: str) -> None:
+        if end not in wire.native_ends:
+            pytest.skip("The format does not say so.")
         decoded = Decoded(wire, wire.stream(Reply(words=("a",), end=end)))
         _, facts = message_of(wire, Reply(words=("a",), end=end))
 
@@ -163,6 +169,9 @@ class ProviderConformance:
     def test_any_text_arrives_whole_however_it_is_split(
         self, wire: Wire, words: list[str], places: list[int], line_end: bytes
     ) -> None:
+        if getattr(wire, "is_plain", False):
+            # Text outside of JSON has one kind of line end.
+            words = [word.replace("\r", "\n") for word in words]
         raw = framing_of(wire).spelt(wire.stream(Reply(words=tuple(words))), line_end)
         edges = [0, *sorted(min(place, len(raw)) for place in places), len(raw)]
 
@@ -225,8 +234,11 @@ class ProviderConformance:
     def test_events_that_arrive_together_leave_together(self, wire: Wire) -> None:
         decoded = Decoded(wire, wire.stream(WORDS))
 
-        assert decoded.given[0] == decoded.bytes
-        assert decoded.given[1] == b""
+        # An end that waits for a later look at the reply is a message of its own.
+        ends = int(hasattr(wire, "later"))
+        assert b"".join(decoded.given) == decoded.bytes
+        assert decoded.given[0].count(b"data: ") == len(decoded.chunks) - ends
+        assert decoded.given[1].count(b"data: ") == ends
 
     def test_events_without_meaning_change_nothing(self, wire: Wire) -> None:
         raw, noise = wire.stream(EVERYTHING), wire.noise()
@@ -252,6 +264,8 @@ class ProviderConformance:
     @pytest.mark.parametrize(("kind", "verdict"), [("integer", Verdict.VALID), ("string", Verdict.SCHEMA_MISMATCH)])
     def test_calls_are_judged_by_the_tools_that_were_sent(self, wire: Wire, kind: str, verdict: Verdict) -> None:
         parameters = {"type": "object", "properties": {"city": {"type": "string"}, "n": {"type": kind}}}
+        if not carried_by(wire, CALLS).calls:
+            pytest.skip("The format has no calls.")
         functions = [{"name": "look_up", "parameters": parameters}, {"name": "tell", "parameters": {"type": "object"}}]
         tools = [{"type": "function", "function": function} for function in functions]
         body = {"messages": [{"role": "user", "content": "hi"}], "tools": tools}
@@ -266,6 +280,8 @@ class ProviderConformance:
     @pytest.mark.parametrize("reply", REPLIES)
     def test_a_whole_reply_says_what_its_stream_says(self, wire: Wire, reply: Reply) -> None:
         reply = carried_by(wire, reply)
+        if reply == Reply():
+            pytest.skip("The format carries nothing of it.")
         decoded = Decoded(wire, wire.stream(reply))
         message, facts = message_of(wire, reply)
 

@@ -215,3 +215,44 @@ class NeedsBytes(Protocol):
 
 def media_needs_of(protocol: WireProtocol) -> MediaNeeds:
     return protocol.media if isinstance(protocol, NeedsBytes) else NO_MEDIA
+
+
+class Step(NamedTuple):
+    """Where a reply goes on that is not the answer to the request.
+
+    Attributes:
+        address: asked next, with GET.
+        delay_s: to wait before.
+        status: where a stream's reply can be looked at once it is over; empty: nowhere.
+        stop: where it can be told to stop, with POST; empty: nowhere.
+    """
+
+    address: str
+    delay_s: float = 0.0
+    status: str = ""
+    stop: str = ""
+
+
+@runtime_checkable
+class TakesSteps(Protocol):
+    """A wire format whose reply is somewhere that the answer to the request names has this, too."""
+
+    domains: tuple[str, ...]
+    """Ends of the names of hosts that answers may lead to, beside the host that was asked."""
+
+    def next_step(self, body: bytes, *, stream: bool) -> Step | None:
+        """Where the reply to a request with this answer is; None: it is the reply.
+
+        Raises:
+            ProviderFailedError: it failed, or says nothing.
+        """
+        ...
+
+
+@runtime_checkable
+class SettlesLater(Protocol):
+    """A decoder that wants a later look at the reply before it finishes has this, too."""
+
+    def settle(self, body: bytes) -> bool:
+        """Takes what is said of the reply once its stream is over; False: it has to be looked at again."""
+        ...

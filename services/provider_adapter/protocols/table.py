@@ -19,6 +19,7 @@ from services.provider_adapter.protocols.openai_embeddings.protocol import OpenA
 from services.provider_adapter.protocols.openai_rerank.protocol import OpenAiRerank
 from services.provider_adapter.protocols.openai_responses.protocol import OpenAiResponses
 from services.provider_adapter.protocols.port import CHAT, COMPLETIONS, EMBEDDINGS, RERANK, WireProtocol
+from services.provider_adapter.protocols.replicate.protocol import Replicate
 from services.provider_adapter.protocols.vertex.embeddings import VertexEmbeddings
 from services.provider_adapter.protocols.vertex.protocol import VertexClaude, VertexGemini
 from services.provider_adapter.protocols.watsonx.protocol import WatsonxChat
@@ -49,6 +50,7 @@ def protocols() -> Protocols:
         ("bedrock", RERANK): BedrockRerank(),
         ("cohere", EMBEDDINGS): CohereEmbeddings(),
         ("cohere", RERANK): CohereRerank(),
+        ("replicate", CHAT): Replicate(),
         ("vertex", CHAT): VertexGemini(),
         ("vertex", EMBEDDINGS): VertexEmbeddings(),
         ("vertex-anthropic", CHAT): VertexClaude(),

@@ -93,11 +93,11 @@ class NativeServer:
         self._require_key = require_key
         self._request_limit_s = request_limit_s
 
-    async def generate(self, request: web.Request) -> web.StreamResponse:
-        """One completion, streamed or not."""
+    async def generate(self, request: web.Request, body: bytes | None = None) -> web.StreamResponse:
+        """One completion, streamed or not; `body` stands for the request's own where that came earlier."""
         try:
             async with asyncio.timeout(self._request_limit_s):
-                return await self._generate(request)
+                return await self._generate(request, body)
         except TimeoutError:
             hang_up(request)
         except ConnectionError:
@@ -105,12 +105,12 @@ class NativeServer:
         # Nobody reads this: the connection is closed or closing, and the server drops what it cannot write.
         return web.Response(status=408)
 
-    async def _generate(self, request: web.Request) -> web.StreamResponse:
+    async def _generate(self, request: web.Request, given: bytes | None) -> web.StreamResponse:
         try:
             if self._require_key:
                 self._wire.authorize(request)
             provider = self._provider(request)
-            raw = await _read(request)
+            raw = await _read(request) if given is None else given
             body = await _in_turn(len(raw), partial(_parse, raw))
             model = self._wire.model_of(request, body)
             public = provider.public_slug(model) if len(model) <= _MAX_MODEL_CHARACTERS else None

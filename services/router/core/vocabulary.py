@@ -83,6 +83,7 @@ SPOKEN: Mapping[str, frozenset[str]] = {
     "openai": frozenset({"chat", "completions", "embeddings", "rerank"}),
     "openai-embeddings": frozenset({"embeddings", "rerank"}),
     "openai-responses": frozenset({"chat"}),
+    "replicate": frozenset({"chat"}),
     "vertex": frozenset({"chat", "embeddings"}),
     "vertex-anthropic": frozenset({"chat"}),
     "watsonx": frozenset({"chat"}),

@@ -12,6 +12,7 @@ from tests.testkit.provider_wires import (
 from tests.testkit.provider_wires_bedrock import BedrockWire
 from tests.testkit.provider_wires_cohere import CohereWire
 from tests.testkit.provider_wires_gigachat import GigaChatWire
+from tests.testkit.provider_wires_replicate import ReplicateWire
 from tests.testkit.provider_wires_responses import OpenAiResponsesWire
 from tests.testkit.provider_wires_watsonx import WatsonxWire
 
@@ -74,3 +75,9 @@ class TestWatsonx(ProviderConformance):
     @pytest.fixture
     def wire(self) -> Wire:
         return WatsonxWire()
+
+
+class TestReplicate(ProviderConformance):
+    @pytest.fixture
+    def wire(self) -> Wire:
+        return ReplicateWire()

@@ -1,0 +1,1 @@
+"""Replicate: predictions of official language models, as chat."""

@@ -1,0 +1,1 @@
+"""Replicate's predictions of language models: created, streamed, looked at, cancelled."""
