@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from services.router.core.circuit import Breaker
 from services.router.core.history import BUCKET_S, History, Tally
 from services.router.core.luck import luck
-from services.router.core.quality import Gradebook, Quality
+from services.router.core.quality import REQUESTS, Gradebook, Quality
 from services.router.core.sketch import key_of
 from services.router.core.snapshot import UNKNOWN_HEALTH, Grade, HealthSnapshot, Percentiles, Standing
 from services.router.core.stickiness import Served, StickySessions
@@ -106,10 +106,9 @@ class _Endpoint:
 
     @property
     def quality(self) -> Quality:
-        speed = self.history.recent.throughput.percentiles()
-        if speed is None:
-            return Quality(tools=self.history.tools)
-        return Quality(speed.p50, speed.count, self.history.tools)
+        sketch, tools = self.history.recent.throughput, self.history.tools
+        speed = sketch.percentiles() if sketch.count >= REQUESTS else None
+        return Quality(tools=tools) if speed is None else Quality(speed.p50, speed.count, tools)
 
     @property
     def _uptime_since_recovery(self) -> float | None:

@@ -6,7 +6,6 @@ hold.
 """
 
 from array import array
-from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from services.router.core.sketch import Sketch
@@ -88,22 +87,28 @@ class Ring:
     def advance(self, bucket: int) -> None:
         """Forgets what is older."""
         size = len(self._columns[0])
-        for number in range(max(self._head, bucket - size) + 1, bucket + 1):
-            self._put(number % size, [0] * len(self.sums))
-        self._head = max(self._head, bucket)
+        if bucket <= self._head:
+            return
+        if any(self.sums):
+            for number in range(max(self._head, bucket - size) + 1, bucket + 1):
+                self._forget(number % size)
+        self._head = bucket
 
     def offer(self, bucket: int, *counts: int) -> None:
         """Takes what a bucket is said to hold, if that is more than what is known of it."""
         self.advance(bucket)
         size = len(self._columns[0])
         place = bucket % size
-        if bucket > self._head - size and counts > tuple(column[place] for column in self._columns):
-            self._put(place, counts)
+        if bucket > self._head - size and counts > tuple([column[place] for column in self._columns]):
+            self._forget(place)
+            for number, count in enumerate(counts):
+                self._columns[number][place] = count
+                self.sums[number] += count
 
-    def _put(self, place: int, counts: Sequence[int]) -> None:
-        for number, (column, count) in enumerate(zip(self._columns, counts, strict=True)):
-            self.sums[number] += count - column[place]
-            column[place] = count
+    def _forget(self, place: int) -> None:
+        for number, column in enumerate(self._columns):
+            self.sums[number] -= column[place]
+            column[place] = 0
 
 
 class History:
@@ -111,32 +116,31 @@ class History:
     recent: the sum over half an hour, of the buckets that hold.
     """
 
-    __slots__ = ("_counted", "_day", "_now", "_seen", "_tools", "recent")
+    __slots__ = ("_counted", "_day", "_now", "_older_tools", "_seen", "recent")
 
     def __init__(self) -> None:
         self._counted: dict[int, Tally] = {}
         self._seen: dict[int, Tally] = {}
         self.recent = Tally()
         self._day = Ring(DAY, 2)
-        self._tools: Ring | None = None
-        """Most endpoints are never asked with tools."""
+        self._older_tools: Ring | None = None
+        """Of buckets that are not recent any more; most endpoints are never asked with tools."""
         self._now = 0
 
     @property
     def day(self) -> Outcomes:
         """The sum over a day."""
-        self._keep_counted()
+        self._offer_counted()
         return Outcomes(*self._day.sums)
 
     @property
     def tools(self) -> ToolRecord:
         """The sum over two hours."""
-        self._keep_counted()
-        if self._tools is None:
-            return ToolRecord()
-        self._tools.advance(self._now)
-        _, requests, failures = self._tools.sums
-        return ToolRecord(requests, failures)
+        recent = self.recent
+        if self._older_tools is None:
+            return ToolRecord(recent.tool_requests, recent.tool_failures)
+        _, requests, failures = self._older_tools.sums
+        return ToolRecord(requests + recent.tool_requests, failures + recent.tool_failures)
 
     @property
     def tells_of_quality(self) -> bool:
@@ -174,8 +178,9 @@ class History:
         self.advance(now_bucket)
         if not now_bucket - DAY < bucket <= now_bucket:
             return
-        self._keep(bucket, tally)
+        self._day.offer(bucket, tally.attempts, tally.failures)
         if bucket <= now_bucket - RECENT:
+            self._keep_tools(bucket, tally)
             return
         seen, mine = self._seen.get(bucket), self._counted.get(bucket)
         if seen is not None and seen.attempts >= tally.attempts:
@@ -194,15 +199,18 @@ class History:
         if now_bucket <= self._now:
             return
         self._now = now_bucket
-        self._keep_counted()
+        self._offer_counted()
         self._day.advance(now_bucket)
         oldest = now_bucket - RECENT
         for bucket in [number for number in (*self._counted, *self._seen) if number <= oldest]:
             holding = self._holding(bucket)
             if holding is not None:
                 self.recent.merge(holding, -1)
+                self._keep_tools(bucket, holding)
             self._counted.pop(bucket, None)
             self._seen.pop(bucket, None)
+        if self._older_tools is not None:
+            self._older_tools.advance(now_bucket)
 
     def unseen(self, bucket: int) -> Tally | None:
         """What was counted here of a bucket, if nobody published as much of it."""
@@ -211,16 +219,16 @@ class History:
             return None
         return mine
 
-    def _keep_counted(self) -> None:
+    def _offer_counted(self) -> None:
         for bucket, tally in self._counted.items():
-            self._keep(bucket, tally)
+            self._day.offer(bucket, tally.attempts, tally.failures)
 
-    def _keep(self, bucket: int, tally: Tally) -> None:
-        self._day.offer(bucket, tally.attempts, tally.failures)
-        if tally.tool_requests and self._tools is None:
-            self._tools = Ring(TWO_HOURS, 3)
-        if self._tools is not None:
-            self._tools.offer(bucket, tally.attempts, tally.tool_requests, tally.tool_failures)
+    def _keep_tools(self, bucket: int, tally: Tally) -> None:
+        if tally.tool_requests and self._older_tools is None:
+            self._older_tools = Ring(TWO_HOURS, 3)
+        if self._older_tools is not None:
+            self._older_tools.advance(self._now)
+            self._older_tools.offer(bucket, tally.attempts, tally.tool_requests, tally.tool_failures)
 
     def _holding(self, bucket: int) -> Tally | None:
         mine, theirs = self._counted.get(bucket), self._seen.get(bucket)

@@ -59,6 +59,8 @@ def model_of(endpoint_id: str) -> str:
 
 def grades(known: Mapping[str, Quality]) -> dict[str, Grade]:
     """The grades of one model's endpoints, by id; those of whom too little is known have none."""
+    if len(known) < PROVIDERS:
+        return {}
     speeds = {one: quality.throughput for one, quality in known.items() if quality.requests >= REQUESTS}
     tools = {one: quality.tools for one, quality in known.items() if quality.tools.requests >= TOOL_REQUESTS}
     shares = {one: 1 - record.failures / record.requests for one, record in tools.items()}
