@@ -1,11 +1,10 @@
 """What replies in a foreign format have in common once they are chat: frames, order, and when a stream has begun.
 
-Owns the bytes of chunks and whole replies, field for field those of the chat format's own module, and the life of a
-decoder. Does not read any provider's event. Invariant: how the bytes were split changes neither the chunks nor the
-facts; nothing is given out before the first content.
+Owns the bytes of chunks and whole replies, field for field those of the chat format's own module. Does not read any
+provider's event; a stream's life is `stream_life`'s. Invariant: every choice says its role once, first, and ends once.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,13 +12,10 @@ import orjson
 
 from services.provider_adapter.protocols.failures import Failure, FailureClass, ProviderFailedError
 from services.provider_adapter.protocols.openai_chat.response import dumps_reply
-from services.provider_adapter.protocols.port import Attempt, Prepared, ReplyFacts
-from services.provider_adapter.protocols.sse import Event, EventSplitter, EventTooLargeError, Splitter
+from services.provider_adapter.protocols.port import Attempt, Prepared
+from services.provider_adapter.protocols.sse import Event, EventSplitter, Splitter
+from services.provider_adapter.protocols.stream_life import MOST_CHOICES, PLAIN_END, PLAIN_START, StreamLife
 
-_PLAIN_START = b'[{"index":0,"delta":{"content":'
-_PLAIN_END = b'},"finish_reason":null,"native_finish_reason":null,"logprobs":null}]'
-_MOST_HELD = 256
-_MOST_CHOICES = 128
 _REASONING_FIELDS = ("reasoning", "reasoning_details")
 
 
@@ -70,51 +66,16 @@ def whole_message(
     return message
 
 
-def whole_reply(attempt: Attempt, facts: ReplyFacts, choices: list[dict[str, Any]]) -> bytes:
-    """The reply as one JSON object without `usage`."""
-    reply: dict[str, Any] = {
-        "id": attempt.generation_id,
-        "object": "chat.completion",
-        "created": attempt.created_s,
-        "model": attempt.model,
-        "provider": attempt.provider_name,
-        "choices": choices,
-        "system_fingerprint": facts.system_fingerprint or attempt.system_fingerprint or None,
-    }
-    if facts.service_tier:
-        reply["service_tier"] = facts.service_tier
-    return dumps_reply(reply)
-
-
-class TranslatedStream(ABC):
+class TranslatedStream(StreamLife):
     """See `StreamDecoder`; a format adds `_read`, and its own splitter where its events are not server-sent ones."""
 
     def __init__(self, attempt: Attempt, prepared: Prepared, splitter: Splitter | None = None) -> None:
-        fingerprint = attempt.system_fingerprint
-        head = orjson.dumps(
-            {
-                "id": attempt.generation_id,
-                "object": "chat.completion.chunk",
-                "created": attempt.created_s,
-                "model": attempt.model,
-                "provider": attempt.provider_name,
-                **({"system_fingerprint": fingerprint} if fingerprint else {}),
-            }
-        )
-        self._prefix = b"data: " + head[:-1] + b',"choices":'
-        self._suffix = b"}\n\n"
-        self._plain_prefix = self._prefix + _PLAIN_START
-        self._plain_suffix = _PLAIN_END + self._suffix
-        self._splitter: Splitter = EventSplitter() if splitter is None else splitter
-        self._held: list[bytes] = []
+        super().__init__(attempt, EventSplitter() if splitter is None else splitter, attempt.system_fingerprint)
+        self._plain_prefix = self._prefix + PLAIN_START
+        self._plain_suffix = PLAIN_END + self._suffix
         self._spoke: set[int] = set()
         self._finished: set[int] = set()
         self._hide_reasoning = prepared.hide_reasoning
-        self.facts = ReplyFacts()
-        self.facts.system_fingerprint = fingerprint
-        self.begun = False
-        self.ended = False
-        self.failure: Failure | None = None
 
     @abstractmethod
     def _read(self, name: bytes, value: dict[str, Any]) -> bytes:
@@ -124,57 +85,8 @@ class TranslatedStream(ABC):
             ProviderFailedError: the event is an error or makes no sense.
         """
 
-    def feed(self, data: bytes) -> bytes:
-        try:
-            events = self._splitter.feed(data)
-        except EventTooLargeError:
-            return self._fail_as_too_large()
-        return self._take(events)
-
-    def finish(self) -> bytes:
-        given = b"" if self.ended else self._take_rest()
-        if self.failure is not None:
-            return given
-        if not self.ended and not self._finished:
-            self.failure = Failure(FailureClass.UPSTREAM, 200, "The provider cut the stream.")
-            return given
-        # An empty reply is a reply: its role and finish go out after all.
-        given += b"".join(self._held)
-        self._held.clear()
-        return given
-
-    def _take_rest(self) -> bytes:
-        """The last event may lack its blank line; one that cannot be read was cut in the middle and never came."""
-        try:
-            events = self._splitter.finish()
-        except EventTooLargeError:
-            return self._fail_as_too_large()
-        return self._take([event for event in events if _is_whole(event.data)])
-
-    def _fail_as_too_large(self) -> bytes:
-        self.failure = Failure(FailureClass.UPSTREAM, 200, "The provider sent an event that is too large.")
-        self.ended = True
-        return b""
-
-    def _take(self, events: list[Event]) -> bytes:
-        given: list[bytes] = []
-        try:
-            for event in events:
-                if self.ended:
-                    break
-                chunk = self._convert(event)
-                if self.begun:
-                    if self._held:
-                        given.extend(self._held)
-                        self._held.clear()
-                    given.append(chunk)
-                elif chunk:
-                    del self._held[_MOST_HELD - 1 :]
-                    self._held.append(chunk)
-        except ProviderFailedError as error:
-            self.failure = error.failure
-            self.ended = True
-        return b"".join(given)
+    def _has_finish(self) -> bool:
+        return bool(self._finished)
 
     def _convert(self, event: Event) -> bytes:
         name, data = event
@@ -232,7 +144,7 @@ class TranslatedStream(ABC):
         return self._chunk(index, delta, finish, native)
 
     def _speak(self, index: int) -> None:
-        if len(self._spoke) >= _MOST_CHOICES and index not in self._spoke:
+        if len(self._spoke) >= MOST_CHOICES and index not in self._spoke:
             raise broken_reply("The provider sent too many choices.")
         self._spoke.add(index)
 
@@ -241,7 +153,7 @@ class TranslatedStream(ABC):
         if tier and tier != self.facts.service_tier:
             self.facts.service_tier = tier
             self._suffix = b',"service_tier":' + orjson.dumps(tier) + b"}\n\n"
-            self._plain_suffix = _PLAIN_END + self._suffix
+            self._plain_suffix = PLAIN_END + self._suffix
 
     def _chunk(
         self, index: int, delta: dict[str, Any], finish: str = "", native: str = "", logprobs: Any = None
@@ -254,13 +166,3 @@ class TranslatedStream(ABC):
             "logprobs": logprobs,
         }
         return b"".join((self._prefix, dumps_reply([choice]), self._suffix))
-
-
-def _is_whole(data: bytes) -> bool:
-    if data.strip() == b"[DONE]":
-        return True
-    try:
-        orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return False
-    return True

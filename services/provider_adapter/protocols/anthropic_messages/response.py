@@ -12,9 +12,9 @@ from services.provider_adapter.protocols.anthropic_messages.messages import REAS
 from services.provider_adapter.protocols.anthropic_messages.usage import Counts
 from services.provider_adapter.protocols.blocks import GatheredBlocks, finish_of, url_citation
 from services.provider_adapter.protocols.failures import ProviderFailedError
-from services.provider_adapter.protocols.openai_chat.response import whole_choice
+from services.provider_adapter.protocols.openai_chat.response import whole_choice, whole_reply
 from services.provider_adapter.protocols.port import Attempt, Prepared, ReplyFacts
-from services.provider_adapter.protocols.translated import broken_reply, label, loads_reply, whole_reply
+from services.provider_adapter.protocols.translated import broken_reply, label, loads_reply
 
 FINISH_REASONS: Mapping[str, str] = {
     "end_turn": "stop",

@@ -13,9 +13,9 @@ from services.provider_adapter.protocols.bedrock_converse.models import traits_o
 from services.provider_adapter.protocols.bedrock_converse.usage import usage_of
 from services.provider_adapter.protocols.blocks import GatheredBlocks, finish_of, url_citation
 from services.provider_adapter.protocols.failures import ProviderFailedError
-from services.provider_adapter.protocols.openai_chat.response import whole_choice
+from services.provider_adapter.protocols.openai_chat.response import whole_choice, whole_reply
 from services.provider_adapter.protocols.port import Attempt, Prepared, ReplyFacts
-from services.provider_adapter.protocols.translated import label, loads_reply, whole_reply
+from services.provider_adapter.protocols.translated import label, loads_reply
 
 FINISH_REASONS: Mapping[str, str] = {
     "end_turn": "stop",

@@ -12,14 +12,13 @@ from services.provider_adapter.protocols.cohere.errors import failure_of_event, 
 from services.provider_adapter.protocols.cohere.messages import REASONING_FORMAT, TOOL_PLAN
 from services.provider_adapter.protocols.cohere.usage import usage_of
 from services.provider_adapter.protocols.failures import ProviderFailedError
-from services.provider_adapter.protocols.openai_chat.response import dumps_reply, whole_choice
+from services.provider_adapter.protocols.openai_chat.response import dumps_reply, whole_choice, whole_reply
 from services.provider_adapter.protocols.port import Attempt, Prepared, ReplyFacts
 from services.provider_adapter.protocols.translated import (
     broken_reply,
     label,
     loads_reply,
     whole_message,
-    whole_reply,
 )
 
 NO_ARGUMENTS = "{}"

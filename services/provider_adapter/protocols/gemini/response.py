@@ -13,9 +13,9 @@ from services.provider_adapter.protocols.failures import ProviderFailedError
 from services.provider_adapter.protocols.gemini.contents import IMAGE_PREFIX, MINTED_PREFIX, REASONING_FORMAT
 from services.provider_adapter.protocols.gemini.errors import failure_of_event
 from services.provider_adapter.protocols.gemini.usage import usage_of
-from services.provider_adapter.protocols.openai_chat.response import dumps_reply, whole_choice
+from services.provider_adapter.protocols.openai_chat.response import dumps_reply, whole_choice, whole_reply
 from services.provider_adapter.protocols.port import Attempt, Prepared, ReplyFacts
-from services.provider_adapter.protocols.translated import broken_reply, label, loads_reply, whole_reply
+from services.provider_adapter.protocols.translated import broken_reply, label, loads_reply
 
 _MOST_CITATIONS = 1_024
 _TIERS: Mapping[str, str] = {"ON_DEMAND_FLEX": "flex", "ON_DEMAND_PRIORITY": "priority"}

@@ -17,9 +17,9 @@ from services.provider_adapter.protocols.failures import ProviderFailedError
 from services.provider_adapter.protocols.gigachat.errors import failure_of_event, is_error
 from services.provider_adapter.protocols.gigachat.messages import STATE
 from services.provider_adapter.protocols.gigachat.usage import usage_of
-from services.provider_adapter.protocols.openai_chat.response import dumps_reply, whole_choice
+from services.provider_adapter.protocols.openai_chat.response import dumps_reply, whole_choice, whole_reply
 from services.provider_adapter.protocols.port import Attempt, Prepared, ReplyFacts
-from services.provider_adapter.protocols.translated import broken_reply, loads_reply, whole_reply
+from services.provider_adapter.protocols.translated import broken_reply, loads_reply
 
 REASONING_FORMAT = "unknown"
 FINISH_REASONS: Mapping[str, str] = {

@@ -94,18 +94,23 @@ def whole(attempt: Attempt, prepared: Prepared, body: bytes) -> tuple[bytes, Rep
     for choice in choices:
         _suit_choice(choice, reply, prepared, splits=splits)
     converted = [_choice(choice, position, facts, prepared) for position, choice in enumerate(choices)]
-    result: dict[str, Any] = {
+    return whole_reply(attempt, facts, converted), facts
+
+
+def whole_reply(attempt: Attempt, facts: ReplyFacts, choices: list[dict[str, Any]]) -> bytes:
+    """The reply as one JSON object without `usage`."""
+    reply: dict[str, Any] = {
         "id": attempt.generation_id,
         "object": "chat.completion",
         "created": attempt.created_s,
         "model": attempt.model,
         "provider": attempt.provider_name,
-        "choices": converted,
-        "system_fingerprint": facts.system_fingerprint or None,
+        "choices": choices,
+        "system_fingerprint": facts.system_fingerprint or attempt.system_fingerprint or None,
     }
     if facts.service_tier:
-        result["service_tier"] = facts.service_tier
-    return dumps_reply(result), facts
+        reply["service_tier"] = facts.service_tier
+    return dumps_reply(reply)
 
 
 def splits_thoughts(attempt: Attempt, prepared: Prepared) -> bool:

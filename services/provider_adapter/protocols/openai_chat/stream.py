@@ -1,8 +1,7 @@
 """A streamed chat reply, from the host's bytes to the finished chunks that clients get.
 
-Owns chunk conversion and when a stream counts as begun, ended or cut. Does not read sockets or clocks.
-Invariant: how the bytes were split changes neither the chunks nor the facts; nothing is given out before the first
-content.
+Owns chunk conversion. Does not read sockets or clocks; a stream's life is `stream_life`'s. Invariant: how the bytes were
+split changes neither the chunks nor the facts.
 
 This is the hottest loop of the product: a plain text delta costs one parse, one small dump and one join.
 """
@@ -33,15 +32,11 @@ from services.provider_adapter.protocols.openai_chat.response import (
 )
 from services.provider_adapter.protocols.openai_chat.think_tags import ThinkTags
 from services.provider_adapter.protocols.openai_chat.usage import usage_of
-from services.provider_adapter.protocols.port import Attempt, Prepared, ReplyFacts
-from services.provider_adapter.protocols.sse import Event, EventSplitter, EventTooLargeError
+from services.provider_adapter.protocols.port import Attempt, Prepared
+from services.provider_adapter.protocols.sse import Event, EventSplitter
+from services.provider_adapter.protocols.stream_life import MOST_CHOICES, PLAIN_END, PLAIN_START, StreamLife
 
-_PLAIN_START = b'[{"index":0,"delta":{"content":'
-_PLAIN_END = b'},"finish_reason":null,"native_finish_reason":null,"logprobs":null}]'
 _SAID_ALREADY = frozenset({"content", "role"})
-_MOST_CHOICES = 128
-# Room for a role and a finish of every choice.
-_MOST_HELD = 2 * _MOST_CHOICES
 
 
 class _Choice:
@@ -56,76 +51,25 @@ class _Choice:
         self.tags = tags
 
 
-class ChatStreamDecoder:
+class ChatStreamDecoder(StreamLife):
     """See `StreamDecoder`."""
 
-    __slots__ = (
-        "_annotations",
-        "_choices",
-        "_ends_unsaid",
-        "_held",
-        "_hide_reasoning",
-        "_identity",
-        "_plain",
-        "_prefix",
-        "_splits",
-        "_splitter",
-        "_suffix",
-        "begun",
-        "ended",
-        "facts",
-        "failure",
-    )
-
     def __init__(self, attempt: Attempt, prepared: Prepared) -> None:
-        head = orjson.dumps(
-            {
-                "id": attempt.generation_id,
-                "object": "chat.completion.chunk",
-                "created": attempt.created_s,
-                "model": attempt.model,
-                "provider": attempt.provider_name,
-            }
-        )
-        self._prefix = b"data: " + head[:-1] + b',"choices":'
-        self._suffix = b"}\n\n"
+        super().__init__(attempt, EventSplitter())
         self._identity: tuple[Any, Any] = (None, None)
-        self._splitter = EventSplitter()
         self._choices: dict[int, _Choice] = {}
-        self._held: list[bytes] = []
         self._plain = False
         self._hide_reasoning = prepared.hide_reasoning
         self._ends_unsaid = DIALECTS.get(prepared.dialect, PLAIN).ends_unsaid
         self._splits = splits_thoughts(attempt, prepared)
         self._annotations: list[dict[str, Any]] = []
-        self.facts = ReplyFacts()
-        self.begun = False
-        self.ended = False
-        self.failure: Failure | None = None
 
-    def feed(self, data: bytes) -> bytes:
-        try:
-            events = self._splitter.feed(data)
-        except EventTooLargeError:
-            return self._fail_as_too_large()
-        return self._take(events)
-
-    def finish(self) -> bytes:
-        given = b"" if self.ended else self._take_rest()
-        if self.failure is not None:
-            return given
-        if self._ends_unsaid and self.begun:
-            given += self._end_unsaid()
-        if not self.ended and not any(choice.finished for choice in self._choices.values()):
-            self.failure = Failure(FailureClass.UPSTREAM, 200, "The provider cut the stream.")
-            return given
-        # An empty reply is a reply: its role and finish go out after all.
-        given += b"".join(self._held)
-        self._held.clear()
-        return given
+    def _has_finish(self) -> bool:
+        return any(choice.finished for choice in self._choices.values())
 
     def _end_unsaid(self) -> bytes:
-        """Finishes for a host that does not say them."""
+        if not (self._ends_unsaid and self.begun):
+            return b""
         ends = [
             self._convert_choice({"index": i, "finish_reason": "stop"})
             for i, c in self._choices.items()
@@ -134,39 +78,6 @@ class ChatStreamDecoder:
         if 0 in self._choices:
             self.facts.native_finish_reason = self.facts.native_finish_reason or ""
         return b"".join([b"".join((self._prefix, dumps_reply([end]), self._suffix)) for end in ends if end is not None])
-
-    def _take_rest(self) -> bytes:
-        """The last event may lack its blank line; one that cannot be read was cut in the middle and never came."""
-        try:
-            events = self._splitter.finish()
-        except EventTooLargeError:
-            return self._fail_as_too_large()
-        return self._take([event for event in events if _is_whole(event.data)])
-
-    def _fail_as_too_large(self) -> bytes:
-        self.failure = Failure(FailureClass.UPSTREAM, 200, "The provider sent an event that is too large.")
-        self.ended = True
-        return b""
-
-    def _take(self, events: list[Event]) -> bytes:
-        given: list[bytes] = []
-        try:
-            for event in events:
-                if self.ended:
-                    break
-                chunk = self._convert(event)
-                if self.begun:
-                    if self._held:
-                        given.extend(self._held)
-                        self._held.clear()
-                    given.append(chunk)
-                elif chunk:
-                    del self._held[_MOST_HELD - 1 :]
-                    self._held.append(chunk)
-        except ProviderFailedError as error:
-            self.failure = error.failure
-            self.ended = True
-        return b"".join(given)
 
     def _convert(self, event: Event) -> bytes:
         """One event as one chunk, or nothing.
@@ -195,7 +106,7 @@ class ChatStreamDecoder:
         if self._plain and len(choices) == 1:
             text = _plain_text(choices[0])
             if text is not None:
-                return b"".join((self._prefix, _PLAIN_START, orjson.dumps(text), _PLAIN_END, self._suffix))
+                return b"".join((self._prefix, PLAIN_START, orjson.dumps(text), PLAIN_END, self._suffix))
         converted = [c for c in map(self._convert_choice, choices) if c is not None]
         return b"".join((self._prefix, dumps_reply(converted), self._suffix)) if converted else b""
 
@@ -271,7 +182,7 @@ class ChatStreamDecoder:
         }
 
     def _add_choice(self, index: int) -> _Choice:
-        if len(self._choices) >= _MOST_CHOICES:
+        if len(self._choices) >= MOST_CHOICES:
             raise ProviderFailedError(Failure(FailureClass.UPSTREAM, 200, "The provider sent too many choices."))
         added = self._choices[index] = _Choice(ThinkTags() if self._splits else None)
         return added
@@ -297,16 +208,6 @@ class ChatStreamDecoder:
         self.facts.has_content = self.facts.has_content or produced
         self.begun = self.begun or visible
         return produced, visible
-
-
-def _is_whole(data: bytes) -> bool:
-    if data.strip() == b"[DONE]":
-        return True
-    try:
-        orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return False
-    return True
 
 
 def _plain_text(choice: Any) -> str | None:

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.provider_adapter.protocols.failures import ProviderFailedError
-from services.provider_adapter.protocols.openai_chat.response import whole_choice
+from services.provider_adapter.protocols.openai_chat.response import whole_choice, whole_reply
 from services.provider_adapter.protocols.openai_responses.errors import failure_of_error
 from services.provider_adapter.protocols.openai_responses.items import REASONING_FORMAT
 from services.provider_adapter.protocols.openai_responses.usage import usage_of
 from services.provider_adapter.protocols.port import Attempt, Prepared, ReplyFacts
-from services.provider_adapter.protocols.translated import broken_reply, label, loads_reply, whole_reply
+from services.provider_adapter.protocols.translated import broken_reply, label, loads_reply
 
 BETWEEN_SUMMARIES = "\n\n"
 
