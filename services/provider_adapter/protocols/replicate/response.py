@@ -11,13 +11,13 @@ from typing import Any
 
 from services.provider_adapter.protocols.blocks import GatheredBlocks
 from services.provider_adapter.protocols.failures import ProviderFailedError
-from services.provider_adapter.protocols.openai_chat.response import whole_choice
+from services.provider_adapter.protocols.openai_chat.response import whole_choice, whole_reply
 from services.provider_adapter.protocols.openai_chat.think_tags import split_whole
 from services.provider_adapter.protocols.port import Attempt, Prepared, ReplyFacts
 from services.provider_adapter.protocols.replicate.errors import failure_of_prediction
 from services.provider_adapter.protocols.replicate.request import Asked
 from services.provider_adapter.protocols.replicate.usage import usage_of
-from services.provider_adapter.protocols.translated import broken_reply, label, loads_reply, whole_reply
+from services.provider_adapter.protocols.translated import broken_reply, label, loads_reply
 
 REASONING_FORMAT = "unknown"
 SUCCEEDED = "succeeded"
