@@ -85,8 +85,14 @@ def set_up_logs(service: str, level: str, stream: TextIO | None = None) -> None:
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     for noisy in ("aiohttp.access", "asyncio", "grpc"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("aiohttp.server").addFilter(_is_no_broken_connection)
     logging.getLogger("opentelemetry").setLevel(logging.ERROR)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # repeats every outage that we report ourselves
+
+
+def _is_no_broken_connection(record: logging.LogRecord) -> bool:
+    """Aiohttp reports callers who left in the middle of a reply as errors of ours."""
+    return not (record.exc_info and isinstance(record.exc_info[1], ConnectionError))
 
 
 def facts(**data: object) -> dict[str, dict[str, object]]:

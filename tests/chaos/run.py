@@ -8,6 +8,7 @@ import asyncio
 import os
 import random
 import signal
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -36,12 +37,18 @@ class Report:
     def whole(self) -> int:
         return sum(one.whole for one in self.seen)
 
+    def _ends(self) -> str:
+        """How often which status, or which break of the connection."""
+        ends = Counter("no reply" if one.reply is None else str(one.reply.status) for one in self.seen if not one.whole)
+        return ", ".join(f"{end} × {count}" for end, count in ends.most_common())
+
     def lines(self) -> list[str]:
         slowest = max((one.seconds for one in self.seen), default=0.0)
         kills = ", ".join(f"{name} {count}" for name, count in sorted(self.kills.items()))
         return [
             f"kills: {sum(self.kills.values())} ({kills})",
             f"requests: {len(self.seen)}, whole replies: {self.whole}, slowest {slowest:.1f} s",
+            f"the others ended with: {self._ends()}",
             f"all of it settled {self.settled_after_s:.0f} s after the last request",
         ]
 

@@ -132,6 +132,31 @@ def test_set_up_points_everything_at_one_stream_and_quiets_the_noisy(monkeypatch
     assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == ["shown"]
 
 
+@pytest.fixture
+def root() -> Iterator[None]:
+    """The root logger, as it was afterwards."""
+    logger = logging.getLogger()
+    before, level = logger.handlers[:], logger.level
+    yield
+    logger.handlers[:] = before
+    logger.setLevel(level)
+
+
+@pytest.mark.usefixtures("root")
+def test_callers_who_left_are_no_errors_of_ours_and_other_exceptions_are() -> None:
+    stream = io.StringIO()
+    set_up_logs("example", "INFO", stream)
+    server = logging.getLogger("aiohttp.server")
+    for error in ConnectionResetError("the caller left"), KeyError("ours"):
+        try:
+            raise error
+        except (ConnectionError, KeyError):
+            server.exception("Error handling request")
+    assert [json.loads(line)["traceback"].splitlines()[-1] for line in stream.getvalue().splitlines()] == [
+        "KeyError: 'ours'"
+    ]
+
+
 def test_logs_go_to_standard_error_unless_told_otherwise() -> None:
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
