@@ -4,6 +4,7 @@ Owns the hard rules of reference behaviour-facts §1.2, and the soft ones for to
 not rank. Invariant: each rule looks at one endpoint alone, so another hard constraint never lets an endpoint in.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 from services.router.core.catalogue import Endpoint, Price
@@ -44,6 +45,44 @@ class Constraint(StrEnum):
 PRIVACY = frozenset({Constraint.TRAINING, Constraint.ZERO_DATA_RETENTION})
 DEPTH = {constraint: place for place, constraint in enumerate(Constraint)}
 """How far an endpoint came before this rule dropped it."""
+
+
+Dropped = list[tuple[Endpoint, "Constraint"]]
+
+
+def divide(
+    endpoints: Sequence[Endpoint], features: Features, preferences: Preferences, policy: Policy = NO_POLICY
+) -> tuple[list[Endpoint], Dropped]:
+    """Those that no hard rule forbids, and the others, each with the first that does.
+
+    Most requests ask for nothing but an operation and room; for them one look at each endpoint stands for all rules.
+    """
+    is_plain = (
+        policy is NO_POLICY
+        and preferences is NO_PREFERENCES
+        and not (features.input_modalities or features.searches_web)
+    )
+    operation, prompt, wanted = features.operation, features.prompt_tokens, features.max_tokens or 0
+    room = prompt + wanted
+    fitting: list[Endpoint] = []
+    dropped: Dropped = []
+    for one in endpoints:
+        if (
+            is_plain
+            and operation in one.serves
+            and not one.is_opt_in
+            and room <= one.context_length
+            and (prompt <= one.max_prompt_tokens or not one.max_prompt_tokens)
+            and (wanted <= one.max_completion_tokens or not one.max_completion_tokens)
+        ):
+            fitting.append(one)
+            continue
+        constraint = dropped_by(one, features, preferences, policy)
+        if constraint is None:
+            fitting.append(one)
+        else:
+            dropped.append((one, constraint))
+    return fitting, dropped
 
 
 def dropped_by(  # noqa: PLR0911 (one return per rule)
@@ -155,9 +194,6 @@ def supports(endpoint: Endpoint, parameters: frozenset[str]) -> bool:
         return True
     limits = {"max_tokens", "max_completion_tokens"}
     return missing <= limits and not limits.isdisjoint(endpoint.supported_parameters)
-
-
-Dropped = list[tuple[Endpoint, Constraint]]
 
 
 def prefer_supporting(fitting: list[Endpoint], features: Features) -> tuple[list[Endpoint], Dropped]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from libs.errors import AppError, Kind
 from services.router.core.catalogue import Catalogue, Endpoint, Model
-from services.router.core.constraints import Constraint, dropped_by, of_flex_tier, prefer_supporting
+from services.router.core.constraints import Constraint, divide, of_flex_tier, prefer_supporting
 from services.router.core.health import HealthSnapshot
 from services.router.core.names import Named, RouterModel, read_name, with_shortcuts
 from services.router.core.own_credentials import with_own
@@ -171,13 +171,8 @@ class _Planning:
         if whole is not None:
             self.dropped += [Dropped(one, whole) for one in endpoints]
             return []
-        fitting: list[Endpoint] = []
-        for endpoint in endpoints:
-            constraint = dropped_by(endpoint, features, preferences, policy)
-            if constraint is None:
-                fitting.append(endpoint)
-            else:
-                self.dropped.append(Dropped(endpoint, constraint))
+        fitting, others = divide(endpoints, features, preferences, policy)
+        self.dropped += [Dropped(*one) for one in others]
         if features.service_tier == "flex":
             fitting, others = of_flex_tier(fitting)
             self.dropped += [Dropped(*one) for one in others]

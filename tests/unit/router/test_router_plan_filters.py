@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from libs.errors import AppError, Kind
 from services.router.core.catalogue import Endpoint, Provider
-from services.router.core.constraints import dropped_by
-from services.router.core.wishes import Features, Preferences, Sort
+from services.router.core.constraints import divide, dropped_by
+from services.router.core.wishes import NO_PREFERENCES, Features, Preferences, Sort
 from tests.unit.router.making import PLAIN, catalogue, dropped, endpoint, model, plan, price, slugs
 
 TOOLS = PLAIN | {"tools"}
@@ -197,6 +197,7 @@ def some_endpoints(draw: st.DrawFn) -> list[Endpoint]:
             context_length=draw(st.integers(1, 20)),
             max_completion_tokens=draw(st.integers(0, 10)),
             max_prompt_tokens=draw(st.integers(0, 10)),
+            is_opt_in=draw(st.booleans()),
             supported_parameters=draw(parameter_sets),
             quantization=draw(st.sampled_from(["fp8", "unknown"])),
             input_modalities=draw(st.sampled_from([frozenset({"text"}), frozenset({"text", "image"})])),
@@ -284,6 +285,16 @@ def test_adding_a_constraint_never_adds_an_endpoint(
     for one in endpoints:
         if dropped_by(one, features, both) is None:
             assert dropped_by(one, features, first) is None
+
+
+@given(some_endpoints(), features_of_all_kinds, st.just(NO_PREFERENCES) | preferences_of_all_kinds)
+def test_looking_at_many_endpoints_at_once_is_looking_at_each(
+    endpoints: list[Endpoint], features: Features, preferences: Preferences
+) -> None:
+    fitting, dropped = divide(endpoints, features, preferences)
+    each = [(one, dropped_by(one, features, preferences)) for one in endpoints]
+    assert fitting == [one for one, constraint in each if constraint is None]
+    assert dropped == [(one, constraint) for one, constraint in each if constraint is not None]
 
 
 def test_catalogue_keeps_endpoints_cheapest_first() -> None:
