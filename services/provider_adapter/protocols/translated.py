@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from services.provider_adapter.protocols.failures import Failure, FailureClass, ProviderFailedError
-from services.provider_adapter.protocols.openai_chat.response import dumps_reply
+from services.provider_adapter.protocols.openai_chat.response import chunk_choice, dumps_reply
 from services.provider_adapter.protocols.port import Attempt, Prepared
 from services.provider_adapter.protocols.sse import Event, EventSplitter, Splitter
 from services.provider_adapter.protocols.stream_life import MOST_CHOICES, PLAIN_END, PLAIN_START, StreamLife
@@ -158,11 +158,5 @@ class TranslatedStream(StreamLife):
     def _chunk(
         self, index: int, delta: dict[str, Any], finish: str = "", native: str = "", logprobs: Any = None
     ) -> bytes:
-        choice = {
-            "index": index,
-            "delta": delta,
-            "finish_reason": finish or None,
-            "native_finish_reason": native or None,
-            "logprobs": logprobs,
-        }
+        choice = chunk_choice(index, delta, (finish, native), logprobs)
         return b"".join((self._prefix, dumps_reply([choice]), self._suffix))

@@ -378,6 +378,16 @@ def test_arbitrary_bytes_never_raise(data: bytes) -> None:
     Decoded([b"data: " + data + b"\n\n"])
 
 
+def test_a_finish_that_is_an_error_says_so_in_its_chunk() -> None:
+    decoded = Decoded([ROLE + text("Half a") + finish("network_error") + event(usage=USAGE) + DONE])
+    last = orjson.loads(decoded.bytes.split(b"data: ")[-1])["choices"][0]
+
+    assert decoded.failure is None
+    assert (last["finish_reason"], last["native_finish_reason"]) == ("error", "network_error")
+    assert last["error"]["code"] == 502
+    assert last["error"]["metadata"]["provider_code"] == "network_error"
+
+
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.sampled_from(["choices", "delta", "index", "finish_reason", "usage", "error", "tool_calls", "content", "function"]), x), max_leaves=20))  # fmt: skip
 def test_arbitrary_json_never_raises(value: Any) -> None:
     Decoded([b"data: " + orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS, default=str) + b"\n\n"] if _fits(value) else [])  # fmt: skip

@@ -202,10 +202,7 @@ def _choice(choice: Any, position: int, facts: ReplyFacts, prepared: Prepared) -
 def whole_choice(
     index: int, message: dict[str, Any], finish: tuple[str, str], prepared: Prepared, logprobs: Any = None
 ) -> dict[str, Any]:
-    """One choice of a whole reply, in chat's order; the message is used up.
-
-    A finish that is an error says so beside it (reference behaviour-facts §5.1), with what came before it.
-    """
+    """One choice of a whole reply, in chat's order; the message is used up."""
     if prepared.hide_reasoning:
         hide_reasoning(message)
     ordered = {
@@ -214,20 +211,27 @@ def whole_choice(
         "refusal": message.pop("refusal", None),
         "reasoning": message.pop("reasoning", None),
     }
-    choice = {
-        "index": index,
-        "message": {**ordered, **message},
-        "finish_reason": finish[0] or None,
-        "native_finish_reason": finish[1] or None,
-        "logprobs": logprobs,
-    }
-    if finish[0] == "error":
-        choice["error"] = {
+    return {"index": index, "message": {**ordered, **message}, **_end_of(finish, logprobs)}
+
+
+def chunk_choice(
+    index: int, delta: dict[str, Any], finish: tuple[str, str] = ("", ""), logprobs: Any = None
+) -> dict[str, Any]:
+    """One choice of a chunk."""
+    return {"index": index, "delta": delta, **_end_of(finish, logprobs)}
+
+
+def _end_of(finish: tuple[str, str], logprobs: Any) -> dict[str, Any]:
+    """A finish that is an error says so beside the word, after what came before it (reference behaviour-facts §5.1)."""
+    normal, native = finish
+    end = {"finish_reason": normal or None, "native_finish_reason": native or None, "logprobs": logprobs}
+    if normal == "error":
+        end["error"] = {
             "code": 502,
             "message": "The provider ended its reply with an error.",
-            "metadata": {"error_type": "provider_unavailable", "provider_code": finish[1]},
+            "metadata": {"error_type": "provider_unavailable", "provider_code": native},
         }
-    return choice
+    return end
 
 
 def has_content(delta: Mapping[str, Any]) -> bool:

@@ -21,6 +21,7 @@ from services.provider_adapter.protocols.openai_chat.errors import (
     complaint_of,
 )
 from services.provider_adapter.protocols.openai_chat.response import (
+    chunk_choice,
     dumps_reply,
     failure_in,
     finish_of,
@@ -173,13 +174,7 @@ class ChatStreamDecoder(StreamLife):
             state.has_role = True
             delta = {"role": "assistant", **delta}
         self._plain = self.begun and 0 in self._choices and not (self._hide_reasoning or self._splits)
-        return {
-            "index": index,
-            "delta": delta,
-            "finish_reason": finish or None,
-            "native_finish_reason": native or None,
-            "logprobs": choice.get("logprobs"),
-        }
+        return chunk_choice(index, delta, (finish, native), choice.get("logprobs"))
 
     def _add_choice(self, index: int) -> _Choice:
         if len(self._choices) >= MOST_CHOICES:
