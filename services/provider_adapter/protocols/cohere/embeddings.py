@@ -9,14 +9,12 @@ from typing import Any
 
 from services.provider_adapter.protocols.attachments import attachment_of
 from services.provider_adapter.protocols.chat_body import cannot_carry, write_body
-from services.provider_adapter.protocols.cohere.errors import failure_of_answer, failure_of_event, is_error
+from services.provider_adapter.protocols.cohere.operation import CohereOperation, read_reply
 from services.provider_adapter.protocols.cohere.usage import count_in
-from services.provider_adapter.protocols.failures import Failure, ProviderFailedError
 from services.provider_adapter.protocols.input_parts import Part, parts_of
 from services.provider_adapter.protocols.port import Attempt, Prepared, ReplyFacts, Usage
-from services.provider_adapter.protocols.translated import broken_reply, label, loads_reply
+from services.provider_adapter.protocols.translated import broken_reply
 from services.provider_adapter.protocols.vectors import EmbeddingsBody, embeddings_reply, read_embeddings, text_of
-from services.provider_adapter.protocols.whole_only import WholeOnly
 
 PATH = "/embed"
 _PURPOSES: Mapping[str, str] = {
@@ -33,11 +31,8 @@ _PURPOSES: Mapping[str, str] = {
 }
 
 
-class CohereEmbeddings(WholeOnly):
+class CohereEmbeddings(CohereOperation):
     """See `WireProtocol`."""
-
-    def headers(self, credential: str) -> Mapping[str, str]:
-        return {"Authorization": f"Bearer {credential}"} if credential else {}
 
     def prepare(self, attempt: Attempt, dialect: str) -> Prepared:  # noqa: ARG002 (hosts do not differ here)
         asked = read_embeddings(attempt)
@@ -45,17 +40,9 @@ class CohereEmbeddings(WholeOnly):
         return Prepared(PATH, write_body(request), asked=asked)
 
     def whole(self, attempt: Attempt, prepared: Prepared, body: bytes) -> tuple[bytes, ReplyFacts]:
-        reply = loads_reply(body)
-        if "embeddings" not in reply and is_error(reply):
-            raise ProviderFailedError(failure_of_event(reply))
-        facts = ReplyFacts()
-        facts.upstream_id = label(reply.get("id"))
+        reply, facts = read_reply(body, "embeddings")
         facts.usage = _usage(reply.get("meta"))
-        facts.has_content = True
         return embeddings_reply(attempt, prepared.asked, vectors_in(reply)), facts
-
-    def failure(self, status: int, headers: Mapping[str, str], body: bytes, now_s: float) -> Failure:
-        return failure_of_answer(status, headers, body, now_s)
 
 
 def embed_fields(asked: EmbeddingsBody) -> dict[str, Any]:

@@ -8,22 +8,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.provider_adapter.protocols.chat_body import write_body
-from services.provider_adapter.protocols.cohere.errors import failure_of_answer, failure_of_event, is_error
+from services.provider_adapter.protocols.cohere.operation import CohereOperation, read_reply
 from services.provider_adapter.protocols.cohere.usage import count_in
-from services.provider_adapter.protocols.failures import Failure, ProviderFailedError
 from services.provider_adapter.protocols.port import Attempt, Prepared, ReplyFacts, Usage
 from services.provider_adapter.protocols.ranking import RerankBody, read_rerank, rerank_reply
-from services.provider_adapter.protocols.translated import broken_reply, label, loads_reply
-from services.provider_adapter.protocols.whole_only import WholeOnly
+from services.provider_adapter.protocols.translated import broken_reply
 
 PATH = "/rerank"
 
 
-class CohereRerank(WholeOnly):
+class CohereRerank(CohereOperation):
     """See `WireProtocol`."""
-
-    def headers(self, credential: str) -> Mapping[str, str]:
-        return {"Authorization": f"Bearer {credential}"} if credential else {}
 
     def prepare(self, attempt: Attempt, dialect: str) -> Prepared:  # noqa: ARG002 (hosts do not differ here)
         asked = read_rerank(attempt)
@@ -31,17 +26,9 @@ class CohereRerank(WholeOnly):
         return Prepared(PATH, write_body(request), asked=asked)
 
     def whole(self, attempt: Attempt, prepared: Prepared, body: bytes) -> tuple[bytes, ReplyFacts]:
-        reply = loads_reply(body)
-        if "results" not in reply and is_error(reply):
-            raise ProviderFailedError(failure_of_event(reply))
-        facts = ReplyFacts()
-        facts.upstream_id = label(reply.get("id"))
+        reply, facts = read_reply(body, "results")
         facts.usage = _usage(reply.get("meta"))
-        facts.has_content = True
         return rerank_reply(attempt, prepared.asked, scores_in(reply)), facts
-
-    def failure(self, status: int, headers: Mapping[str, str], body: bytes, now_s: float) -> Failure:
-        return failure_of_answer(status, headers, body, now_s)
 
 
 def rerank_fields(asked: RerankBody) -> dict[str, Any]:
