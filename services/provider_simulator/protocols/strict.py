@@ -91,6 +91,16 @@ def number(least: float, most: float) -> Check:
     return check
 
 
+def nullable(check_value: Check) -> Check:
+    """The same, or null."""
+
+    def check(where: Path, value: Any) -> None:
+        if value is not None:
+            check_value(where, value)
+
+    return check
+
+
 def one_of(*choices: str) -> Check:
     def check(where: Path, value: Any) -> None:
         if value not in choices:

@@ -23,6 +23,7 @@ from services.provider_simulator.protocols.strict import (
     items,
     mapping,
     matching,
+    nullable,
     number,
     one_of,
     tagged,
@@ -40,14 +41,6 @@ _CACHE = fields({"type": one_of("ephemeral"), "ttl": one_of("5m", "1h")}, ["type
 _MARK: Mapping[str, Check] = {"type": _KIND, "cache_control": _CACHE}
 
 
-def _nullable(check_value: Check) -> Check:
-    def check(where: Path, value: Any) -> None:
-        if value is not None:
-            check_value(where, value)
-
-    return check
-
-
 _URL = fields({"type": _KIND, "url": filled}, ["url"])
 _FILE = fields({"type": _KIND, "file_id": filled}, ["file_id"])
 _IMAGE_TYPES = one_of("image/jpeg", "image/png", "image/gif", "image/webp")
@@ -62,9 +55,9 @@ _DOCUMENT = fields(
     {
         **_MARK,
         "source": tagged({"base64": _PDF_DATA, "text": _TEXT_DATA, "url": _URL, "file": _FILE}),
-        "title": _nullable(text),
-        "context": _nullable(text),
-        "citations": _nullable(fields({"enabled": boolean})),
+        "title": nullable(text),
+        "context": nullable(text),
+        "citations": nullable(fields({"enabled": boolean})),
     },
     ["source"],
 )
@@ -151,7 +144,7 @@ _REQUEST = fields(
         "max_tokens": integer(1, _MOST_TOKENS),
         "messages": items(_MESSAGE, least=1),
         "system": text_or(items(tagged({"text": _TEXT}))),
-        "metadata": fields({"user_id": _nullable(text)}),
+        "metadata": fields({"user_id": nullable(text)}),
         "stop_sequences": items(filled, most=8_191),
         "stream": boolean,
         "temperature": number(0, 1),

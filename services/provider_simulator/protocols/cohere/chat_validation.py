@@ -17,6 +17,7 @@ from services.provider_simulator.protocols.strict import (
     integer,
     items,
     mapping,
+    nullable,
     number,
     one_of,
     tagged,
@@ -28,14 +29,6 @@ from services.provider_simulator.protocols.strict import (
 _MOST_TOKENS = 256_000
 _NOT_IN_SCHEMAS = ("allOf", "oneOf", "not", "minimum", "maximum", "minItems", "maxItems", "minLength", "maxLength")
 _FORMATS = ("date-time", "uuid", "date", "time")
-
-
-def _nullable(check_value: Check) -> Check:
-    def check(where: Path, value: Any) -> None:
-        if value is not None:
-            check_value(where, value)
-
-    return check
 
 
 def _image_url(where: Path, value: Any) -> None:
@@ -51,7 +44,7 @@ _URL = fields({"url": _image_url, "detail": one_of("auto", "low", "high")}, ["ur
 _IMAGE = fields({"type": _KIND, "image_url": _URL}, ["type", "image_url"])
 _SOURCE = fields({"data": mapping, "id": filled}, ["data"])
 _DOCUMENT = fields({"type": _KIND, "document": _SOURCE}, ["type", "document"])
-_FUNCTION = fields({"name": filled, "arguments": _nullable(text)}, ["name"])
+_FUNCTION = fields({"name": filled, "arguments": nullable(text)}, ["name"])
 _CALL = fields({"id": filled, "type": one_of("function"), "function": _FUNCTION}, ["id", "function"])
 
 
@@ -72,9 +65,9 @@ _MESSAGE = tagged(
         "assistant": fields(
             {
                 "role": text,
-                "content": _nullable(_said("text", "thinking")),
-                "tool_calls": _nullable(items(_CALL)),
-                "tool_plan": _nullable(text),
+                "content": nullable(_said("text", "thinking")),
+                "tool_calls": nullable(items(_CALL)),
+                "tool_plan": nullable(text),
                 "citations": anything,
             }
         ),

@@ -22,6 +22,7 @@ from services.provider_simulator.protocols.strict import (
     integer,
     items,
     mapping,
+    nullable,
     number,
     one_of,
     tagged,
@@ -35,14 +36,6 @@ _MOST_TOKENS = 2**31 - 1
 _LEAST_OUTPUT = 16
 _CALLS = {"function_call": "function_call_output", "custom_tool_call": "custom_tool_call_output"}
 _INCLUDABLE = ("reasoning.encrypted_content", "message.output_text.logprobs")
-
-
-def _nullable(check_value: Check) -> Check:
-    def check(where: Path, value: Any) -> None:
-        if value is not None:
-            check_value(where, value)
-
-    return check
 
 
 def _name(where: Path, value: Any) -> None:
@@ -62,8 +55,8 @@ _INPUT_TEXT = fields({"type": _KIND, "text": text}, ["text"])
 _INPUT_IMAGE = fields(
     {
         "type": _KIND,
-        "image_url": _nullable(filled),
-        "file_id": _nullable(filled),
+        "image_url": nullable(filled),
+        "file_id": nullable(filled),
         "detail": one_of("auto", "low", "high"),
     }
 )
@@ -94,7 +87,7 @@ _REASONING = fields(
         "id": filled,
         "summary": items(tagged({"summary_text": fields({"type": _KIND, "text": text}, ["text"])})),
         "content": items(tagged({"reasoning_text": fields({"type": _KIND, "text": text}, ["text"])})),
-        "encrypted_content": _nullable(filled),
+        "encrypted_content": nullable(filled),
         "status": text,
     },
     ["summary"],
@@ -145,9 +138,9 @@ _FUNCTION = fields(
     {
         "type": _KIND,
         "name": _name,
-        "description": _nullable(text),
-        "parameters": _nullable(mapping),
-        "strict": _nullable(boolean),
+        "description": nullable(text),
+        "parameters": nullable(mapping),
+        "strict": nullable(boolean),
     },
     ["name", "parameters", "strict"],
 )
@@ -176,7 +169,7 @@ _FORMAT = tagged(
         "text": fields({"type": _KIND}),
         "json_object": fields({"type": _KIND}),
         "json_schema": fields(
-            {"type": _KIND, "name": _name, "schema": mapping, "strict": _nullable(boolean), "description": text},
+            {"type": _KIND, "name": _name, "schema": mapping, "strict": nullable(boolean), "description": text},
             ["name", "schema"],
         ),
     }
@@ -185,37 +178,37 @@ _REQUEST = fields(
     {
         "model": filled,
         "input": text_or(items(_item)),
-        "instructions": _nullable(text),
-        "max_output_tokens": _nullable(integer(_LEAST_OUTPUT, _MOST_TOKENS)),
-        "stream": _nullable(boolean),
-        "stream_options": _nullable(fields({"include_obfuscation": boolean})),
-        "store": _nullable(boolean),
-        "background": _nullable(boolean),
-        "previous_response_id": _nullable(text),
-        "include": _nullable(items(one_of(*_INCLUDABLE))),
-        "reasoning": _nullable(
+        "instructions": nullable(text),
+        "max_output_tokens": nullable(integer(_LEAST_OUTPUT, _MOST_TOKENS)),
+        "stream": nullable(boolean),
+        "stream_options": nullable(fields({"include_obfuscation": boolean})),
+        "store": nullable(boolean),
+        "background": nullable(boolean),
+        "previous_response_id": nullable(text),
+        "include": nullable(items(one_of(*_INCLUDABLE))),
+        "reasoning": nullable(
             fields(
                 {
-                    "effort": _nullable(one_of("none", "minimal", "low", "medium", "high", "xhigh")),
-                    "summary": _nullable(one_of("auto", "concise", "detailed")),
+                    "effort": nullable(one_of("none", "minimal", "low", "medium", "high", "xhigh")),
+                    "summary": nullable(one_of("auto", "concise", "detailed")),
                 }
             )
         ),
-        "text": fields({"format": _FORMAT, "verbosity": _nullable(one_of("low", "medium", "high"))}),
+        "text": fields({"format": _FORMAT, "verbosity": nullable(one_of("low", "medium", "high"))}),
         "tools": items(tagged({"function": _FUNCTION, "custom": _CUSTOM})),
         "tool_choice": _tool_choice,
-        "parallel_tool_calls": _nullable(boolean),
-        "max_tool_calls": _nullable(integer(1, _MOST_TOKENS)),
-        "temperature": _nullable(number(0, 2)),
-        "top_p": _nullable(number(0, 1)),
-        "top_logprobs": _nullable(integer(0, 20)),
-        "truncation": _nullable(one_of("auto", "disabled")),
-        "service_tier": _nullable(one_of("auto", "default", "flex", "priority", "scale")),
-        "metadata": _nullable(mapping),
+        "parallel_tool_calls": nullable(boolean),
+        "max_tool_calls": nullable(integer(1, _MOST_TOKENS)),
+        "temperature": nullable(number(0, 2)),
+        "top_p": nullable(number(0, 1)),
+        "top_logprobs": nullable(integer(0, 20)),
+        "truncation": nullable(one_of("auto", "disabled")),
+        "service_tier": nullable(one_of("auto", "default", "flex", "priority", "scale")),
+        "metadata": nullable(mapping),
         "user": text,
         "safety_identifier": text,
         "prompt_cache_key": text,
-        "prompt_cache_retention": _nullable(one_of("in-memory", "in_memory", "24h")),
+        "prompt_cache_retention": nullable(one_of("in-memory", "in_memory", "24h")),
     },
     ["model", "input"],
 )
