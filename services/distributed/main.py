@@ -137,7 +137,7 @@ class Started:
 async def _start(settings: LaunchSettings, replicas: dict[str, int], data_dir: Path, supervisor: Supervisor) -> Started:
     """Puts everything under supervision, in no order."""
     access = find_access(load(AdapterSettings), os.environ)
-    upstream = choose_upstream(settings, access.credentials, access.regions)
+    upstream = choose_upstream(settings, access.credentials, access.regions, access.shut)
     simulator: str | None = None
     if upstream.kind is UpstreamKind.SIMULATOR:
         port = free_port()

@@ -5,7 +5,7 @@ Owns this one choice, in this order (DESIGN §7). Invariant: the simulator stand
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -21,6 +21,7 @@ from services.launch.supervisor import Supervisor
 _START_LIMIT_S: Final = 20.0
 _STOP_LIMIT_S: Final = 5.0
 _NOWHERE: Final[Mapping[str, str]] = MappingProxyType({})
+_NOTHING_SHUT: Final[Mapping[str, Collection[str]]] = MappingProxyType({})
 
 
 class UpstreamKind(Enum):
@@ -32,8 +33,8 @@ class UpstreamKind(Enum):
 @dataclass(frozen=True, slots=True)
 class Upstream:
     """Attributes:
-    providers: slugs of the providers whose keys were found, as the router takes them: `slug@region` where the address
-        of one names a region.
+    providers: slugs of the providers whose keys were found, as the router takes them: `slug~format` where the key does
+        not open the door of a format, `slug@region` where the address of one names a region.
     """
 
     kind: UpstreamKind
@@ -41,19 +42,22 @@ class Upstream:
 
 
 def choose_upstream(
-    settings: LaunchSettings, credentials: Mapping[str, str], regions: Mapping[str, str] = _NOWHERE
+    settings: LaunchSettings,
+    credentials: Mapping[str, str],
+    regions: Mapping[str, str] = _NOWHERE,
+    shut: Mapping[str, Collection[str]] = _NOTHING_SHUT,
 ) -> Upstream:
     if settings.upstream_base_url:
         return Upstream(UpstreamKind.OWN_SERVER)
     if credentials:
-        return Upstream(
-            UpstreamKind.CREDENTIALS, tuple(_with_region(one, regions.get(one, "")) for one in sorted(credentials))
-        )
+        told = (_told(slug, regions.get(slug, ""), shut.get(slug, ())) for slug in sorted(credentials))
+        return Upstream(UpstreamKind.CREDENTIALS, tuple(told))
     return Upstream(UpstreamKind.SIMULATOR)
 
 
-def _with_region(slug: str, region: str) -> str:
-    return f"{slug}@{region}" if region else slug
+def _told(slug: str, region: str, shut: Collection[str]) -> str:
+    named = "~".join([slug, *sorted(shut)])
+    return f"{named}@{region}" if region else named
 
 
 class SimulatorFailedError(OSError):

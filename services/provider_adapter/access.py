@@ -7,6 +7,7 @@ lacks something is left out, and the log names what.
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import orjson
@@ -27,17 +28,19 @@ logger = logging.getLogger(__name__)
 
 
 class Access(NamedTuple):
-    """Both by provider slug.
+    """All by provider slug.
 
     Attributes:
         hosts: the known ones; those with a credential have complete addresses.
         credentials: empty text for a host that wants none.
         regions: of hosts whose address names one, in the provider's own words; of those with a credential.
+        shut: formats of hosts' other doors that the credential does not open, or that lack something.
     """
 
     hosts: Mapping[str, Host]
     credentials: Mapping[str, str]
     regions: Mapping[str, str]
+    shut: Mapping[str, frozenset[str]] = MappingProxyType({})
 
 
 def find_access(settings: Settings, environ: Mapping[str, str]) -> Access:
@@ -59,12 +62,14 @@ def find_access(settings: Settings, environ: Mapping[str, str]) -> Access:
     without = dict.fromkeys([*unasked, *settings.base_urls], "")
     credentials: dict[str, str] = {}
     regions: dict[str, str] = {}
+    shut: dict[str, frozenset[str]] = {}
     for slug, credential in {**without, **customary_credentials(hosts, environ), **own}.items():
         host = hosts.get(slug)
         if host is None:
             logger.warning("provider left out: it has a credential and no address", extra=facts(provider=slug))
             continue
         values = {**environ, **settings.slots, **_told_slots(host, credential)}
+        doors = host.doors.keys()
         host = host.for_credential(credential)
         try:
             hosts[slug], region = host.filled(values), host.region(values)
@@ -77,7 +82,9 @@ def find_access(settings: Settings, environ: Mapping[str, str]) -> Access:
         credentials[slug] = credential
         if region:
             regions[slug] = region
-    return Access(hosts, credentials, regions)
+        if doors - hosts[slug].doors.keys():
+            shut[slug] = frozenset(doors - hosts[slug].doors.keys())
+    return Access(hosts, credentials, regions, shut)
 
 
 def customary_credentials(hosts: Mapping[str, Host], environ: Mapping[str, str]) -> dict[str, str]:
@@ -94,13 +101,19 @@ def _customary(host: Host, environ: Mapping[str, str]) -> str:
     if credential or not host.credential_parts:
         return credential
     parts: dict[str, str] = {}
-    for field, variable in host.credential_parts.items():
-        value = environ.get(variable, "")
+    for field, variables in host.credential_parts.items():
+        value = next(filter(None, (_part(variable, environ) for variable in variables.split("|"))), "")
         if value:
             parts[field.removesuffix("?")] = value
         elif not field.endswith("?"):
             return ""
     return orjson.dumps(parts).decode()
+
+
+def _part(variable: str, environ: Mapping[str, str]) -> str:
+    name = variable.removeprefix("@")
+    value = environ.get(name, "")
+    return value if name == variable else _from_file(name, value)
 
 
 def _from_file(variable: str, path: str) -> str:

@@ -29,14 +29,15 @@ class Host(NamedTuple):
         credential_name: the environment variable in which its users customarily keep the key; several: `ONE|OTHER`.
         doors: base URLs of formats that the host speaks elsewhere than at `base_url`, by protocol.
         authorizer: which proof of who calls the host wants at each of its doors; empty: that of the format.
-        credential_parts: variables that make a credential together, by field of a JSON object; a field that ends in `?`
-            may be missing.
+        credential_parts: variables that make a credential together, by field of a JSON object; several: `ONE|OTHER`; with
+            `@` before it, one that names a file. A field that ends in `?` may be missing.
         credential_slots: fields of a JSON credential that fill slots, by the slot's name.
         credential_file: the variable that names a file with the credential, where none is in the environment itself.
         keyed_doors: base URLs for credentials of a kind, by their beginning; in the stead of all others.
         token_url: where the credential is exchanged for tokens, which are what the host takes.
         account: what the host wants to be told beside the credential (project, scope), with slots as in addresses;
             several ways to tell it, of which the first that is complete holds.
+        shut_to_keys: doors that a credential of parts opens, and no key.
         respelt: beginnings of filled addresses that the host spells differently, with their right spelling.
     """
 
@@ -50,6 +51,7 @@ class Host(NamedTuple):
     credential_slots: Mapping[str, str] = _NOTHING
     credential_file: str = ""
     keyed_doors: Mapping[str, str] = _NOTHING
+    shut_to_keys: Sequence[str] = ()
     respelt: Mapping[str, str] = _NOTHING
     token_url: str = ""
     account: Sequence[Mapping[str, str]] = ()
@@ -64,7 +66,11 @@ class Host(NamedTuple):
     def for_credential(self, credential: str) -> "Host":
         """The host as it is called with this credential."""
         door = next((url for start, url in self.keyed_doors.items() if credential.startswith(start)), None)
-        return self if door is None else self._replace(base_url=door, doors={})
+        if door is not None:
+            return self._replace(base_url=door, doors={})
+        if not self.shut_to_keys or credential.startswith("{"):
+            return self
+        return self._replace(doors={name: url for name, url in self.doors.items() if name not in self.shut_to_keys})
 
     def region(self, values: Mapping[str, str]) -> str:
         """What fills the region in its address; empty: none is in there.

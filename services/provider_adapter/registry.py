@@ -45,11 +45,15 @@ _SIMULATED_VERSIONS: Mapping[str, str] = {
     "gigachat": "api/v1",
     "bedrock": "",
     "watsonx": "",
+    "oci": "",
     "vertex": _VERTEX,
     "vertex-anthropic": _VERTEX,
 }
 # What stands for the account there.
-_SIMULATED_ACCOUNTS: Mapping[str, Mapping[str, str]] = {"watsonx": {"project_id": "simulator"}}
+_SIMULATED_ACCOUNTS: Mapping[str, Mapping[str, str]] = {
+    "watsonx": {"project_id": "simulator"},
+    "oci": {"compartmentId": "ocid1.compartment.oc1..simulator"},
+}
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _NO_AUTHORIZERS: Mapping[str, AuthorizerFactory] = MappingProxyType({})
 

@@ -33,6 +33,9 @@ from services.provider_simulator.protocols.gigachat.chat_format import ChatForma
 from services.provider_simulator.protocols.gigachat.chat_format import routes as gigachat_routes
 from services.provider_simulator.protocols.gigachat.embed_format import EmbedFormat as GigaChatEmbedFormat
 from services.provider_simulator.protocols.native import NativeFormat, NativeServer
+from services.provider_simulator.protocols.oci.chat_format import ChatFormat as OciFormat
+from services.provider_simulator.protocols.oci.chat_format import routes as oci_routes
+from services.provider_simulator.protocols.oci.embed_format import EmbedFormat as OciEmbedFormat
 from services.provider_simulator.protocols.openai import completions_format, embeddings_format, rerank_format
 from services.provider_simulator.protocols.openai.chat_server import ChatLimits, ChatServer
 from services.provider_simulator.protocols.openai.completions_format import CompletionsFormat
@@ -104,6 +107,8 @@ def build(settings: ProviderSimulatorSettings, clock: Clock | None = None) -> we
     app.add_routes(gigachat_routes(native(GigaChatFormat())))
     app.add_routes(gigachat_routes(native(GigaChatEmbedFormat()), gigachat_embeddings.PATH))
     app.add_routes(watsonx_routes(native(WatsonxFormat())))
+    app.add_routes(oci_routes(native(OciFormat())))
+    app.add_routes(oci_routes(native(OciEmbedFormat()), "embedText"))
     kept: dict[str, Prediction] = {}
     app.add_routes(PredictionServer(native(PredictionFormat(kept)), kept).routes())
     app.router.add_route("*", "/{path:.*}", _no_route)

@@ -91,7 +91,12 @@ def build(
         rule = _whole
         if routing.offer is Offer.CREDENTIALS:
             known_providers(catalogue, routing.provider_slugs)
-            rule = partial(offer_providers, slugs=routing.provider_slugs, regions=routing.provider_regions)
+            rule = partial(
+                offer_providers,
+                slugs=routing.provider_slugs,
+                regions=routing.provider_regions,
+                shut=routing.shut_formats,
+            )
         display = OfferDisplay(handlers, rule)
         handlers.offer(rule(catalogue))
     background["catalogue"] = partial(keeper.run, display)

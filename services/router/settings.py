@@ -28,7 +28,8 @@ class RoutingSettings(BaseModel):
     )
     providers: _Names = Field(
         default=(),
-        description="with offer=credentials: slugs of the providers, separated by commas; slug@region where its host is in one",
+        description="with offer=credentials: slugs of the providers, separated by commas; slug@region where its host is in one, "
+        "slug~format where its credential does not open the door of a format",
     )
     overlay_dir: Path | None = Field(default=None, description="folder of JSON files that change the catalogue")
     overlay_interval_s: float = Field(default=2.0, gt=0, le=3600, description="seconds between looks at that folder")
@@ -70,13 +71,19 @@ class RoutingSettings(BaseModel):
 
     @property
     def provider_slugs(self) -> tuple[str, ...]:
-        return tuple(one.partition("@")[0] for one in self.providers)
+        return tuple(one.partition("@")[0].partition("~")[0] for one in self.providers)
 
     @property
     def provider_regions(self) -> dict[str, str]:
         """By slug, of those that say one."""
         parts = [one.partition("@") for one in self.providers]
-        return {slug: region for slug, _, region in parts if region}
+        return {named.partition("~")[0]: region for named, _, region in parts if region}
+
+    @property
+    def shut_formats(self) -> dict[str, frozenset[str]]:
+        """By slug, of those that say some."""
+        parts = [one.partition("@")[0].split("~") for one in self.providers]
+        return {slug: frozenset(formats) for slug, *formats in parts if formats}
 
     @property
     def upstream_terms(self) -> UpstreamTerms:

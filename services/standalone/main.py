@@ -102,7 +102,7 @@ async def _run_on(data_dir: Path, settings: LaunchSettings, stop: asyncio.Event)
     await ensure_port_is_free(settings.host, settings.port, patience_s=LEFT_BEHIND_S if left_behind else 0.0)
     metrics, clock = Metrics(), SystemClock()
     access = find_access(load(AdapterSettings), os.environ)
-    upstream = choose_upstream(settings, access.credentials, access.regions)
+    upstream = choose_upstream(settings, access.credentials, access.regions, access.shut)
     async with AsyncExitStack() as stack:
         tracer = await stack.enter_async_context(open_tracer(NAME, settings.telemetry))
         simulator: str | None = None

@@ -30,6 +30,7 @@ from tests.testkit.provider_wires import (
 from tests.testkit.provider_wires_bedrock import BedrockWire
 from tests.testkit.provider_wires_cohere import CohereWire
 from tests.testkit.provider_wires_gigachat import GigaChatWire
+from tests.testkit.provider_wires_oci import OciWire
 from tests.testkit.provider_wires_replicate import ReplicateWire
 from tests.testkit.provider_wires_responses import OpenAiResponsesWire
 from tests.testkit.provider_wires_watsonx import WatsonxWire
@@ -60,6 +61,7 @@ WIRES: Final[Mapping[str, Callable[[], Wire]]] = {
     "gigachat": GigaChatWire,
     "watsonx": WatsonxWire,
     "replicate": ReplicateWire,
+    "oci": OciWire,
 }
 
 _TEXT: Final = Reply(words=tuple(f" word{number}" for number in range(_WORDS)))

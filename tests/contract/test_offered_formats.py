@@ -2,8 +2,11 @@
 
 import pytest
 
+from services.provider_adapter.access import find_access
 from services.provider_adapter.hosts import Host, load_hosts
 from services.provider_adapter.protocols.table import protocols
+from services.provider_adapter.registry import Registry
+from services.provider_adapter.settings import Settings as AdapterSettings
 from services.router.catalogue_files import read_catalogue
 from services.router.core.health import UNKNOWN_HEALTH
 from services.router.core.offer import offer_providers
@@ -91,3 +94,20 @@ def test_one_credential_has_every_model_of_its_provider_planned_in_the_providers
     assert planned["cohere/rerank-v3.5", "rerank"] == "cohere"
     assert planned["cohere/north-mini-code-1-0", "chat"] == "openai"
     assert len(planned) >= 25
+
+
+@pytest.mark.parametrize(("credential", "formats"), [("sk-1", {"openai"}), ("{}", {"openai", "oci"})])
+def test_nobody_is_planned_what_a_credential_does_not_open(credential: str, formats: set[str]) -> None:
+    settings = AdapterSettings.model_validate({"credentials": {"oci": credential}, "slots": {"OCI_TENANCY": "t"}})
+    access = find_access(settings, {})
+    assert set(access.credentials) == {"oci"}
+    offered = offer_providers(read_catalogue(), access.credentials, access.regions, access.shut)
+
+    ours = [one for model in offered.models.values() for one in model.endpoints]
+    assert {one.protocol for one in ours} == formats
+    registry = Registry(OPERATIONS, access.hosts, access.credentials)
+    for one in ours:
+        (operation,) = one.serves
+        assert registry.find("oci", operation, one.protocol).base_url.endswith(
+            "/openai/v1" if one.protocol == "openai" else "oraclecloud.com"
+        )

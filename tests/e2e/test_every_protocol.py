@@ -39,6 +39,7 @@ ROWS = [
     Row("vertex-anthropic", "anthropic/claude-sonnet-4.6", "google-vertex-anthropic"),
     Row("azure", "openai/gpt-5-mini", "azure", thinks=False),
     Row("watsonx", "meta-llama/llama-4-maverick", "watsonx", thinks=False),
+    Row("oci", "google/gemini-2.5-flash", "oci", thinks=False),
     Row("bedrock", "anthropic/claude-sonnet-4.6", "amazon-bedrock"),
 ]
 PIXEL = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

@@ -7,6 +7,7 @@ from services.provider_adapter.credentials.aws import aws_authorizer
 from services.provider_adapter.credentials.azure import azure_authorizer
 from services.provider_adapter.credentials.exchange import gigachat_authorizer, ibm_authorizer
 from services.provider_adapter.credentials.google import google_authorizer
+from services.provider_adapter.credentials.oracle import oracle_authorizer
 from services.provider_adapter.credentials.port import Answer, Ask, Authorizer, Place
 from services.provider_adapter.protocols.failures import Failure, FailureClass, Phase, ProviderFailedError
 
@@ -26,6 +27,7 @@ def authorizers(ask: Ask = _ask_nobody) -> Mapping[str, AuthorizerFactory]:
         "bedrock": lambda credential, place: aws_authorizer(credential, place.base_url),
         "gigachat": partial(gigachat_authorizer, ask=ask),
         "google": _google,
+        "oci": oracle_authorizer,
         "vertex": _google,
         "vertex-anthropic": _google,
         "watsonx": partial(ibm_authorizer, ask=ask),

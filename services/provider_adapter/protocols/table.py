@@ -13,6 +13,8 @@ from services.provider_adapter.protocols.cohere.rerank import CohereRerank
 from services.provider_adapter.protocols.gemini.embeddings import GeminiEmbeddings
 from services.provider_adapter.protocols.gemini.protocol import Gemini
 from services.provider_adapter.protocols.gigachat.protocol import GigaChat, GigaChatEmbeddings
+from services.provider_adapter.protocols.oci.embeddings import OciEmbeddings
+from services.provider_adapter.protocols.oci.protocol import OciChat
 from services.provider_adapter.protocols.openai_chat.protocol import OpenAiChat
 from services.provider_adapter.protocols.openai_completions.protocol import OpenAiCompletions
 from services.provider_adapter.protocols.openai_embeddings.protocol import OpenAiEmbeddings
@@ -50,6 +52,8 @@ def protocols() -> Protocols:
         ("bedrock", RERANK): BedrockRerank(),
         ("cohere", EMBEDDINGS): CohereEmbeddings(),
         ("cohere", RERANK): CohereRerank(),
+        ("oci", CHAT): OciChat(),
+        ("oci", EMBEDDINGS): OciEmbeddings(),
         ("replicate", CHAT): Replicate(),
         ("vertex", CHAT): VertexGemini(),
         ("vertex", EMBEDDINGS): VertexEmbeddings(),

@@ -18,6 +18,7 @@ UPSTREAM = Provider("upstream", "Upstream", collects_data=False, zero_data_reten
 
 MAX_UPSTREAM_MODELS = 1000
 _NOWHERE: Mapping[str, str] = MappingProxyType({})
+_NOTHING_SHUT: Mapping[str, Collection[str]] = MappingProxyType({})
 _FREE = NanoUsdPerMillion(0)
 _MAX_ID_LENGTH = 256
 _UPSTREAM_INPUTS = ("text", "image", "file", "audio", "video")
@@ -43,7 +44,12 @@ class UpstreamTerms:
     context_length: int = 131_072
 
 
-def offer_providers(catalogue: Catalogue, slugs: Collection[str], regions: Mapping[str, str] = _NOWHERE) -> Catalogue:
+def offer_providers(
+    catalogue: Catalogue,
+    slugs: Collection[str],
+    regions: Mapping[str, str] = _NOWHERE,
+    shut: Mapping[str, Collection[str]] = _NOTHING_SHUT,
+) -> Catalogue:
     """The catalogue with the endpoints of these providers alone; other models stay known.
 
     Those of other providers wait for accounts that bring a credential of their own. Left out is what nobody here can call:
@@ -54,13 +60,16 @@ def offer_providers(catalogue: Catalogue, slugs: Collection[str], regions: Mappi
         catalogue: everything there is.
         slugs: of the providers.
         regions: where their hosts are, by slug and in the provider's own words; what is served elsewhere alone is not ours.
+        shut: by slug, formats of doors that the credential here does not open.
     """
 
     def is_ours(one: Endpoint) -> bool:
         provider = one.provider
         if provider.is_addressed:
             return True
-        return provider.slug in slugs and provider.serves_from(regions.get(provider.slug, ""), one.variant)
+        if provider.slug not in slugs or one.protocol in shut.get(provider.slug, ()):
+            return False
+        return provider.serves_from(regions.get(provider.slug, ""), one.variant)
 
     def of_these(model: Model) -> Model:
         callable_ones = [one for one in model.endpoints if _is_spoken(one)]

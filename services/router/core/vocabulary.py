@@ -80,6 +80,7 @@ SPOKEN: Mapping[str, frozenset[str]] = {
     "cohere": frozenset({"chat", "embeddings", "rerank"}),
     "gemini": frozenset({"chat", "embeddings"}),
     "gigachat": frozenset({"chat", "embeddings"}),
+    "oci": frozenset({"chat", "embeddings"}),
     "openai": frozenset({"chat", "completions", "embeddings", "rerank"}),
     "openai-embeddings": frozenset({"embeddings", "rerank"}),
     "openai-responses": frozenset({"chat"}),

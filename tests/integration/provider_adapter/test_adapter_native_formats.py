@@ -57,6 +57,7 @@ class Provider:
     slug: str
     model: str
     web: ScriptedUpstream
+    protocol: str = ""
 
     async def ask(self, messages: Any, *, stream: bool, attempt: dict[str, Any] | None = None, **fields: Any) -> "Said":
         listed = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
@@ -67,6 +68,7 @@ class Provider:
             provider_slug=self.slug,
             provider_model_id=self.model,
             limits=limits(),
+            protocol=self.protocol,
             **(attempt or {}),
         )
         return Said(outcome, stream)
@@ -137,7 +139,11 @@ PROVIDERS = {
     "watsonx": ("watsonx", "meta-llama/llama-4-maverick-17b"),
     "vertex_gemini": ("google-vertex", "gemini-2.5-flash"),
     "vertex_claude": ("google-vertex-anthropic", "claude-sonnet-4-5@20250929"),
+    "oci_generic": ("oci", "openai.gpt-5-mini"),
+    "oci_cohere": ("oci", "cohere.command-a-reasoning-08-2025"),
 }
+# Where the host's usual format is another one.
+PROTOCOLS = {"oci": "oci"}
 # Formats whose replies hold fewer calls than were asked for.
 MOST_CALLS = {"gigachat": 1}
 
@@ -150,7 +156,7 @@ async def provider(calls: HttpCalls, request: pytest.FixtureRequest) -> AsyncIte
     async with open_media_fetcher(MediaSettings(allow_private_networks=True)) as media, scripted_upstream() as web:
         attempts = Attempts(calls, SystemClock(), media)
         servicer = ProviderAdapterServicer(registry, attempts, UpstreamModels(registry, calls), None)
-        yield Provider(Adapter(servicer), simulator, slug, model, web)
+        yield Provider(Adapter(servicer), simulator, slug, model, web, PROTOCOLS.get(slug, ""))
     await simulator.stop()
 
 
@@ -163,7 +169,12 @@ async def test_request_that_nests_too_deeply_is_invalid(provider: Provider, stre
     tools = b'[{"type":"function","function":{"name":"f","parameters":' + deep + b"}}]"
     body = b'{"model":"m","messages":[{"role":"user","content":"hi"}],"tools":' + tools + b"}"
     outcome = await provider.adapter.run(
-        body=body, stream=stream, provider_slug=provider.slug, provider_model_id=provider.model, limits=limits()
+        body=body,
+        stream=stream,
+        provider_slug=provider.slug,
+        provider_model_id=provider.model,
+        protocol=provider.protocol,
+        limits=limits(),
     )
 
     assert outcome.error is not None
@@ -241,7 +252,7 @@ async def test_reasoning_goes_back_as_it_came(provider: Provider, stream: bool) 
     # The simulator refuses thoughts that were changed on the way, and thinking that a tool loop lost.
     assert second.message["reasoning"] == "Considering the request."
     assert second.text
-    if provider.slug == "cohere":
+    if provider.slug in {"cohere", "oci"}:
         return  # nothing is signed there
     spoilt = orjson.loads(orjson.dumps(first.message).replace(b"Considering", b"Guessing"))
     for detail in spoilt["reasoning_details"]:
@@ -291,8 +302,11 @@ async def test_images_and_files_are_accepted(provider: Provider, stream: bool) -
         refused = await provider.ask([{"role": "user", "content": parts}], stream=stream)
         assert refused.outcome.failure["retryable_elsewhere"] == "true"
         parts.pop()
-    if provider.slug in {"cohere", "gigachat"}:
+    if provider.slug in {"cohere", "gigachat", "oci"}:
         # Text alone is a document there; any other file is refused before anything is sent.
+        if provider.slug == "oci":
+            # Images go as data, and are fetched for each request.
+            provider.web.answer(whole(b64decode(PIXEL.partition(",")[2])))
         refused = await provider.ask([{"role": "user", "content": parts}], stream=stream)
         assert refused.outcome.failure["retryable_elsewhere"] == "true"
         if provider.slug == "gigachat":

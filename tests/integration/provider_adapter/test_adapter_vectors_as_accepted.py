@@ -27,6 +27,7 @@ FORMATS = [
     pytest.param("cohere", "embed-v4.0", 96, True, id="cohere"),
     pytest.param("gemini", "gemini-embedding-001", 100, False, id="gemini"),
     pytest.param("gigachat", "EmbeddingsGigaR", 96, True, id="gigachat"),
+    pytest.param("oci", "cohere.embed-v4.0", 96, True, id="oci"),
     pytest.param("vertex", "text-embedding-005", 250, True, id="vertex"),
     pytest.param("vertex", "gemini-embedding-001", 1, True, id="gemini-on-vertex"),
     pytest.param("bedrock", "amazon.titan-embed-text-v2:0", 1, True, id="titan"),

@@ -135,3 +135,14 @@ def test_router_is_told_the_regions_of_the_hosts_that_are_in_one() -> None:
     routing = RoutingSettings.model_validate({"offer": "credentials", "providers": ",".join(upstream.providers)})
     assert routing.provider_slugs == ("amazon-bedrock", "groq")
     assert routing.provider_regions == {"amazon-bedrock": "eu-west-3"}
+
+
+def test_router_is_told_the_formats_that_a_key_does_not_open() -> None:
+    credentials = {"oci": "sk-1", "vertex": "AIza", "groq": "k"}
+    shut = {"oci": frozenset({"oci"}), "vertex": frozenset({"b", "a"})}
+    upstream = choose_upstream(LaunchSettings(upstream_base_url=None), credentials, {"oci": "eu-1"}, shut)
+    assert upstream.providers == ("groq", "oci~oci@eu-1", "vertex~a~b")
+    routing = RoutingSettings.model_validate({"offer": "credentials", "providers": ",".join(upstream.providers)})
+    assert routing.provider_slugs == ("groq", "oci", "vertex")
+    assert routing.provider_regions == {"oci": "eu-1"}
+    assert routing.shut_formats == shut

@@ -5,7 +5,7 @@ import pytest
 
 from services.provider_adapter.protocols.failures import FailureClass, ProviderFailedError
 from services.provider_adapter.protocols.gigachat.protocol import GigaChat, GigaChatEmbeddings
-from services.provider_adapter.protocols.gigachat.schemas import function_schema
+from services.provider_adapter.protocols.plain_schemas import function_schema
 from services.provider_adapter.protocols.port import EMBEDDINGS, Prepared, Usage
 from tests.testkit.provider_conformance import Decoded, attempt, message_of
 from tests.testkit.provider_wires import Call, Reply

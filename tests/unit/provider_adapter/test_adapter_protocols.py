@@ -12,6 +12,7 @@ from tests.testkit.provider_wires import (
 from tests.testkit.provider_wires_bedrock import BedrockWire
 from tests.testkit.provider_wires_cohere import CohereWire
 from tests.testkit.provider_wires_gigachat import GigaChatWire
+from tests.testkit.provider_wires_oci import OciCohereWire, OciFirstCohereWire, OciWire
 from tests.testkit.provider_wires_replicate import ReplicateWire
 from tests.testkit.provider_wires_responses import OpenAiResponsesWire
 from tests.testkit.provider_wires_watsonx import WatsonxWire
@@ -81,3 +82,21 @@ class TestReplicate(ProviderConformance):
     @pytest.fixture
     def wire(self) -> Wire:
         return ReplicateWire()
+
+
+class TestOci(ProviderConformance):
+    @pytest.fixture
+    def wire(self) -> Wire:
+        return OciWire()
+
+
+class TestCohereAtOci(ProviderConformance):
+    @pytest.fixture
+    def wire(self) -> Wire:
+        return OciCohereWire()
+
+
+class TestFirstCohereAtOci(ProviderConformance):
+    @pytest.fixture
+    def wire(self) -> Wire:
+        return OciFirstCohereWire()

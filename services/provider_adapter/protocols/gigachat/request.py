@@ -15,7 +15,7 @@ from typing import Any
 from services.provider_adapter.protocols.chat_body import ChatBody, number_in, read_chat_body, write_body
 from services.provider_adapter.protocols.conversation import read_conversation
 from services.provider_adapter.protocols.gigachat.messages import messages_of
-from services.provider_adapter.protocols.gigachat.schemas import function_schema
+from services.provider_adapter.protocols.plain_schemas import function_schema
 from services.provider_adapter.protocols.port import Attempt, Prepared
 
 PATH = "/chat/completions"

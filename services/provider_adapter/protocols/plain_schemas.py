@@ -1,10 +1,11 @@
-"""JSON schemas as GigaChat's functions take them.
+"""JSON schemas in the subset that the strictest formats take: references put in place, one type each.
 
-Owns the subset: references put in place, one type each, `properties` in every object. Does not validate schemas.
-Invariant: work and result are bounded; what the subset has no word for is left open rather than refused.
+Owns the subset. Does not validate schemas. Invariant: work and result are bounded; every object has `properties`; what
+the subset has no word for is left open rather than refused.
 
-Source: the SDK's `LegacyFunctionParameters` (type, description, items, enum, properties, required) and what
-langchain-gigachat's `function_calling.py` makes of schemas before it sends them.
+Sources: GigaChat's SDK (`LegacyFunctionParameters`: type, description, items, enum, properties, required) and what
+langchain-gigachat's `function_calling.py` makes of schemas before it sends them; for Oracle's hosts LiteLLM's
+`oci/chat/generic.py`, which puts `$ref` in place and resolves `anyOf` for the same reason.
 """
 
 from collections.abc import Mapping
