@@ -321,8 +321,8 @@ def test_a_last_event_adds_what_it_says_more_and_nothing_else() -> None:
 
 
 def test_a_reply_that_ended_in_an_error_before_it_began_is_a_failure() -> None:
-    _, decoder = decoded(Form.COHERE, {"text": "", "finishReason": "ERROR"})
-    assert decoder.failure.failure_class is FailureClass.UPSTREAM
+    _, decoder = decoded(Form.COHERE, {"text": "", "finishReason": "ERROR", "errorMessage": "out of order"})
+    assert (decoder.failure.failure_class, decoder.failure.message) == (FailureClass.UPSTREAM, "out of order")
 
     body = orjson.dumps({"chatResponse": {"apiFormat": "COHERE", "text": "", "finishReason": "ERROR"}})
     attempt = Attempt("gen-1", "Oracle", "x", "maker/model", 1, stream=False, body=b"{}")

@@ -23,9 +23,10 @@ def failure_of_event(value: Any) -> Failure:
     return broken(200, complaint_of(value))
 
 
-def failure_of_finish(native: str) -> Failure:
-    """A reply that ended in an error before it said anything."""
-    return Failure(FailureClass.UPSTREAM, 200, f"The reply ended with {native}.")
+def failure_of_finish(native: str, complaint: Any) -> Failure:
+    """A reply that ended in an error before it said anything; Cohere's kinds may say what it was."""
+    message = complaint if isinstance(complaint, str) and complaint else f"The reply ended with {native}."
+    return Failure(FailureClass.UPSTREAM, 200, message)
 
 
 def is_error(value: Mapping[str, Any]) -> bool:

@@ -114,7 +114,7 @@ def whole(attempt: Attempt, prepared: Prepared, body: bytes) -> tuple[bytes, Rep
     facts.has_content = any(made.values())
     finish = ending_of(choice.get("finishReason"), called=bool(gathered.calls), answered=gathered.answered)
     if finish[0] == "error" and not facts.has_content:
-        raise ProviderFailedError(failure_of_finish(finish[1]))
+        raise ProviderFailedError(failure_of_finish(finish[1], reply.get("errorMessage")))
     facts.finish_reason, facts.native_finish_reason = finish
     return whole_reply(attempt, facts, [whole_choice(0, made, finish, prepared)]), facts
 

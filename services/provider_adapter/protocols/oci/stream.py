@@ -57,15 +57,15 @@ class OciStreamDecoder(BlockStream):
         self.facts.upstream_id = label(value.get("id")) or self.facts.upstream_id
         given = self._open() + self._say(said, last=ends)
         if ends and not self._finished:
-            given += self._close(native)
+            given += self._close(native, value.get("errorMessage"))
         self._rest_is_known()
         return given
 
-    def _close(self, native: Any) -> bytes:
+    def _close(self, native: Any, complaint: Any) -> bytes:
         given = b"".join(self._end_block(key) for key in list(self._blocks) if key != _THOUGHT)
         finish = ending_of(native, called=self._calls > 0, answered=self._answered)
         if finish[0] == "error" and not self.facts.has_content:
-            raise ProviderFailedError(failure_of_finish(finish[1]))
+            raise ProviderFailedError(failure_of_finish(finish[1], complaint))
         return given + self._finish(*finish)
 
     def _rest_is_known(self) -> None:

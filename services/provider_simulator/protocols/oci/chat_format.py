@@ -21,9 +21,8 @@ from services.provider_simulator.protocols.oci.validation import COHERE, GENERIC
 from services.provider_simulator.protocols.openai.prompt_tokens import CountsText
 from services.provider_simulator.protocols.strict import InvalidError, dotted
 
-_SIGNATURE = re.compile(
-    r'Signature version="1",keyId="[^"/]+/[^"/]+/[^"/]+",algorithm="rsa-sha256",headers="([^"]+)",signature="[A-Za-z0-9+/=]+"'
-)
+_PARAMETER = re.compile(r'([A-Za-z]+)="([^"]*)"(?:,|$)')
+_KEY_ID = re.compile(r"[^/]+/[^/]+/[^/]+")
 _SIGNED = frozenset({"date", "(request-target)", "host", "content-length", "content-type", "x-content-sha256"})
 _JSON_TYPES: Mapping[str, str] = {
     "str": "string",
@@ -97,13 +96,23 @@ def check_proof(request: web.Request) -> None:
     Raises:
         RefusedNativeError: there is neither.
     """
-    given = request.headers.get("Authorization", "")
-    signature = _SIGNATURE.fullmatch(given)
-    if signature is not None and set(signature[1].split()) == _SIGNED and "x-content-sha256" in request.headers:
-        return
-    scheme, _, token = given.partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
+    scheme, _, proof = request.headers.get("Authorization", "").partition(" ")
+    if scheme == "Signature":
+        accepted = _is_signature(dict(_PARAMETER.findall(proof))) and "x-content-sha256" in request.headers
+    else:
+        accepted = scheme.lower() == "bearer" and bool(proof.strip())
+    if not accepted:
         raise RefusedNativeError("The required information to complete authentication was not provided.", status=401)
+
+
+def _is_signature(told: Mapping[str, str]) -> bool:
+    return (
+        told.get("version") == "1"
+        and told.get("algorithm") == "rsa-sha256"
+        and _KEY_ID.fullmatch(told.get("keyId", "")) is not None
+        and set(told.get("headers", "").split()) == _SIGNED
+        and bool(told.get("signature"))
+    )
 
 
 def model_in(body: Mapping[str, Any]) -> str:

@@ -76,7 +76,8 @@ class EmbedFormat:
             "embeddings": [vector_of(one, asked.dimensions) for one in asked.inputs],
         }
         if script.report_usage:
-            reply["inputTextTokenCounts"] = list(asked.counts)
+            counted = sum(asked.counts)
+            reply["usage"] = {"promptTokens": counted, "completionTokens": 0, "totalTokens": counted}
         return EmbedReply(script, reply)
 
     def refusal(self, refused: RefusedNativeError) -> tuple[Mapping[str, str], bytes]:
