@@ -47,6 +47,7 @@ class ServerCall:
         "_method",
         "_running",
         "_session",
+        "_stopped",
         "_timer",
         "assembly",
         "task",
@@ -61,6 +62,7 @@ class ServerCall:
         self._credit_bytes = credit_bytes
         self._credit_waiter: asyncio.Future[None] | None = None
         self._expired = False
+        self._stopped = False
         self._running = False  # a task that is cancelled before its first step never runs at all
         self._deadline_s: float | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -82,8 +84,7 @@ class ServerCall:
 
     def cancel(self) -> None:
         """The caller is gone, or nobody will hear the answer."""
-        if self.task is not None:
-            self.task.cancel()
+        self._stop()
         if not self._running:
             self.forget()
 
@@ -97,10 +98,15 @@ class ServerCall:
             self._timer.cancel()
         self._session.remove(self._call_id)
 
+    def _stop(self) -> None:
+        """Cancels the servicer, once: deadline and caller often end a call together, and its clean-up is not to be cut off."""
+        if self.task is not None and not self._stopped:
+            self._stopped = True
+            self.task.cancel()
+
     def _expire(self) -> None:
         self._expired = True
-        if self.task is not None:
-            self.task.cancel()
+        self._stop()
         if not self._running:
             self.fail(deadline_exceeded())
 

@@ -79,7 +79,7 @@ class ServerSession:
             for call in list(self._calls.values()):
                 call.cancel()
             outcomes = await _end([reader, writer])
-            await _end(running)
+            await asyncio.gather(*running, return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, ProtocolBrokenError):
                 raise outcome
