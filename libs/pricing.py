@@ -39,7 +39,7 @@ class Prices(NamedTuple):
 
 
 class Units(NamedTuple):
-    """Totals, and the parts of them that may be priced apart; the last four are told and have no price of their own.
+    """Totals, and the parts of them that may be priced apart; the last five are told and have no price of their own.
 
     `search_units` are searches as providers bill them, each at the price of a request; what is no search is one request.
     `cache_write_1h_tokens` are not among `cache_write_tokens`.
@@ -56,6 +56,7 @@ class Units(NamedTuple):
     completion_audio_tokens: int = 0
     prompt_image_tokens: int = 0
     completion_image_tokens: int = 0
+    web_searches: int = 0
 
 
 class Charge(NamedTuple):

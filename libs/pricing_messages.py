@@ -47,6 +47,7 @@ def units_from_proto(usage: TokenUsage) -> Units:
         usage.completion_audio_tokens,
         usage.prompt_image_tokens,
         usage.completion_image_tokens,
+        usage.web_searches,
     )
 
 

@@ -5,6 +5,7 @@ from the integer, so the costs of many replies add up exactly.
 """
 
 from libs.money import format_usd
+from libs.pricing import Units
 from services.edge_proxy.core.metering import Metered
 from services.edge_proxy.core.request import CHAT, EMBEDDINGS, RERANK
 
@@ -25,8 +26,16 @@ def usage_json(metered: Metered, operation: str = CHAT, *, is_byok: bool) -> byt
         f'"audio_tokens":{units.prompt_audio_tokens},"video_tokens":0}},'
         f'"completion_tokens_details":{{"reasoning_tokens":{units.reasoning_tokens},'
         f'"audio_tokens":{units.completion_audio_tokens},'
-        f'"accepted_prediction_tokens":null,"rejected_prediction_tokens":null}}}}'
+        f'"accepted_prediction_tokens":null,"rejected_prediction_tokens":null}}{_searches(units)}}}'
     ).encode()
+
+
+def _searches(units: Units) -> str:
+    """What the provider did beside writing; under both names of it (reference api-facts §3.1)."""
+    if not units.web_searches:
+        return ""
+    told = f'{{"web_search_requests":{units.web_searches}}}'
+    return f',"server_tool_use":{told},"server_tool_use_details":{told}'
 
 
 def _cost(metered: Metered, *, is_byok: bool) -> str:

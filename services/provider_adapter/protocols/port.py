@@ -113,6 +113,7 @@ class Usage(NamedTuple):
     completion_image_tokens: int = 0
     search_units: int = 0
     cache_write_1h_tokens: int = 0
+    web_searches: int = 0
 
 
 class ReplyFacts:

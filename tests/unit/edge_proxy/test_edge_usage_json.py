@@ -36,6 +36,9 @@ def test_usage_is_valid_json_with_exact_decimals(metered: Metered, is_byok: bool
     assert prompt["audio_tokens"] == units.prompt_audio_tokens
     assert completion["audio_tokens"] == units.completion_audio_tokens
     assert completion["reasoning_tokens"] == units.reasoning_tokens
+    searches = units.web_searches
+    expected = {"web_search_requests": searches} if searches else None
+    assert usage.get("server_tool_use_details") == usage.get("server_tool_use") == expected
     assert usage["is_byok"] is is_byok
     assert b"e" not in text.partition(b'"cost":')[2].partition(b",")[0]
 

@@ -47,7 +47,7 @@ from tests.unit.provider_adapter.anthropic_bodies import (
             ],
             Usage(11, 3, cache_write_1h_tokens=9),
         ),
-        ([{"input_tokens": 2, "output_tokens": 3, "server_tool_use": {"web_search_requests": 2}, "service_tier": None}], Usage(2, 3)),
+        ([{"input_tokens": 2, "output_tokens": 3, "server_tool_use": {"web_search_requests": 2}, "service_tier": None}], Usage(2, 3, web_searches=2)),
     ],
 )  # fmt: skip
 def test_what_was_counted_is_not_uncounted(said: list[Any], expected: Usage) -> None:

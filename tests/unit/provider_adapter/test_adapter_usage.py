@@ -15,6 +15,13 @@ BASE = {"prompt_tokens": 100, "completion_tokens": 50}
     [
         (BASE, Usage(100, 50)),
         ({**BASE, "total_tokens": 150}, Usage(100, 50)),
+        ({**BASE, "server_tool_use": {"web_search_requests": 2}}, Usage(100, 50, web_searches=2)),
+        (
+            {**BASE, "server_tool_use_details": {"web_search_requests": 3}, "num_search_queries": 1},
+            Usage(100, 50, web_searches=3),
+        ),
+        ({**BASE, "num_search_queries": 4, "search_context_size": "low"}, Usage(100, 50, web_searches=4)),
+        ({**BASE, "num_search_queries": -4, "server_tool_use": [2]}, Usage(100, 50)),
         (
             {
                 **BASE,

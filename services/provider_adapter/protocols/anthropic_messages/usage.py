@@ -39,6 +39,10 @@ class Counts:
             # Some hosts count at one end of a stream alone, and say zero at the other.
             if count is not None and (count or name not in known or name == "output_tokens"):
                 known[name] = count
+        tools = value.get("server_tool_use")
+        searches = _count(tools.get("web_search_requests")) if isinstance(tools, dict) else None
+        if searches:
+            known["web_search_requests"] = searches
         details = value.get("output_tokens_details")
         thinking = _count(details.get("thinking_tokens")) if isinstance(details, dict) else None
         if thinking is not None:
@@ -63,6 +67,7 @@ class Counts:
             cache_write_tokens=written - for_an_hour,
             reasoning_tokens=thinking if thinking <= output else 0,
             cache_write_1h_tokens=for_an_hour,
+            web_searches=known.get("web_search_requests", 0),
         )
 
 

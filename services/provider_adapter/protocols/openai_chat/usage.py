@@ -57,7 +57,14 @@ def usage_of(value: Any) -> Usage | None:
         completion_audio_tokens=completion_audio,
         prompt_image_tokens=prompt_image,
         completion_image_tokens=completion_image,
+        web_searches=_searches(value),
     )
+
+
+def _searches(value: Mapping[str, Any]) -> int:
+    """Of gateways, under either name of theirs, and of Perplexity."""
+    tools = _object(value, "server_tool_use_details") or _object(value, "server_tool_use")
+    return _first(tools.get("web_search_requests"), value.get("num_search_queries"))
 
 
 def _totals(value: Mapping[str, Any]) -> tuple[int, int] | None:

@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n switchyard/common/v1/usage.proto\x12\x14switchyard.common.v1\"\xc0\x02\n\nTokenUsage\x12\x15\n\rprompt_tokens\x18\x01 \x01(\x03\x12\x19\n\x11\x63ompletion_tokens\x18\x02 \x01(\x03\x12\x19\n\x11\x63\x61\x63he_read_tokens\x18\x03 \x01(\x03\x12\x1a\n\x12\x63\x61\x63he_write_tokens\x18\x04 \x01(\x03\x12\x18\n\x10reasoning_tokens\x18\x05 \x01(\x03\x12\x1b\n\x13prompt_audio_tokens\x18\x06 \x01(\x03\x12\x1f\n\x17\x63ompletion_audio_tokens\x18\x07 \x01(\x03\x12\x1b\n\x13prompt_image_tokens\x18\x08 \x01(\x03\x12\x1f\n\x17\x63ompletion_image_tokens\x18\t \x01(\x03\x12\x14\n\x0csearch_units\x18\n \x01(\x03\x12\x1d\n\x15\x63\x61\x63he_write_1h_tokens\x18\x0b \x01(\x03*w\n\x0bUsageSource\x12\x1c\n\x18USAGE_SOURCE_UNSPECIFIED\x10\x00\x12\x19\n\x15USAGE_SOURCE_PROVIDER\x10\x01\x12\x18\n\x14USAGE_SOURCE_COUNTED\x10\x02\x12\x15\n\x11USAGE_SOURCE_NONE\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n switchyard/common/v1/usage.proto\x12\x14switchyard.common.v1\"\xd6\x02\n\nTokenUsage\x12\x15\n\rprompt_tokens\x18\x01 \x01(\x03\x12\x19\n\x11\x63ompletion_tokens\x18\x02 \x01(\x03\x12\x19\n\x11\x63\x61\x63he_read_tokens\x18\x03 \x01(\x03\x12\x1a\n\x12\x63\x61\x63he_write_tokens\x18\x04 \x01(\x03\x12\x18\n\x10reasoning_tokens\x18\x05 \x01(\x03\x12\x1b\n\x13prompt_audio_tokens\x18\x06 \x01(\x03\x12\x1f\n\x17\x63ompletion_audio_tokens\x18\x07 \x01(\x03\x12\x1b\n\x13prompt_image_tokens\x18\x08 \x01(\x03\x12\x1f\n\x17\x63ompletion_image_tokens\x18\t \x01(\x03\x12\x14\n\x0csearch_units\x18\n \x01(\x03\x12\x1d\n\x15\x63\x61\x63he_write_1h_tokens\x18\x0b \x01(\x03\x12\x14\n\x0cweb_searches\x18\x0c \x01(\x03*w\n\x0bUsageSource\x12\x1c\n\x18USAGE_SOURCE_UNSPECIFIED\x10\x00\x12\x19\n\x15USAGE_SOURCE_PROVIDER\x10\x01\x12\x18\n\x14USAGE_SOURCE_COUNTED\x10\x02\x12\x15\n\x11USAGE_SOURCE_NONE\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'switchyard.common.v1.usage_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_USAGESOURCE']._serialized_start=381
-  _globals['_USAGESOURCE']._serialized_end=500
+  _globals['_USAGESOURCE']._serialized_start=403
+  _globals['_USAGESOURCE']._serialized_end=522
   _globals['_TOKENUSAGE']._serialized_start=59
-  _globals['_TOKENUSAGE']._serialized_end=379
+  _globals['_TOKENUSAGE']._serialized_end=401
 # @@protoc_insertion_point(module_scope)

@@ -65,6 +65,7 @@ class TokenUsage(_message.Message):
     COMPLETION_IMAGE_TOKENS_FIELD_NUMBER: _builtins.int
     SEARCH_UNITS_FIELD_NUMBER: _builtins.int
     CACHE_WRITE_1H_TOKENS_FIELD_NUMBER: _builtins.int
+    WEB_SEARCHES_FIELD_NUMBER: _builtins.int
     prompt_tokens: _builtins.int
     completion_tokens: _builtins.int
     cache_read_tokens: _builtins.int
@@ -78,6 +79,8 @@ class TokenUsage(_message.Message):
     """Rerank: searches, as the provider bills them."""
     cache_write_1h_tokens: _builtins.int
     """Cache writes that are to hold for an hour; they are not among `cache_write_tokens`."""
+    web_searches: _builtins.int
+    """Searches of the web that the provider made on its own for a completion; told, and not priced."""
     def __init__(
         self,
         *,
@@ -92,10 +95,11 @@ class TokenUsage(_message.Message):
         completion_image_tokens: _builtins.int = ...,
         search_units: _builtins.int = ...,
         cache_write_1h_tokens: _builtins.int = ...,
+        web_searches: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_read_tokens", b"cache_read_tokens", "cache_write_1h_tokens", b"cache_write_1h_tokens", "cache_write_tokens", b"cache_write_tokens", "completion_audio_tokens", b"completion_audio_tokens", "completion_image_tokens", b"completion_image_tokens", "completion_tokens", b"completion_tokens", "prompt_audio_tokens", b"prompt_audio_tokens", "prompt_image_tokens", b"prompt_image_tokens", "prompt_tokens", b"prompt_tokens", "reasoning_tokens", b"reasoning_tokens", "search_units", b"search_units"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cache_read_tokens", b"cache_read_tokens", "cache_write_1h_tokens", b"cache_write_1h_tokens", "cache_write_tokens", b"cache_write_tokens", "completion_audio_tokens", b"completion_audio_tokens", "completion_image_tokens", b"completion_image_tokens", "completion_tokens", b"completion_tokens", "prompt_audio_tokens", b"prompt_audio_tokens", "prompt_image_tokens", b"prompt_image_tokens", "prompt_tokens", b"prompt_tokens", "reasoning_tokens", b"reasoning_tokens", "search_units", b"search_units", "web_searches", b"web_searches"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
