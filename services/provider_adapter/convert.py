@@ -10,9 +10,9 @@ from switchyard.common.v1 import tool_calls_pb2 as tool_calls
 from switchyard.common.v1.usage_pb2 import TokenUsage
 from switchyard.provider.v1 import provider_pb2 as pb
 
-from services.provider_adapter.attempts import Limits
 from services.provider_adapter.protocols.port import CHAT, Attempt, ReplyFacts, Usage
 from services.provider_adapter.tool_calls.judge import Verdict
+from services.provider_adapter.waiting import Limits
 
 _DEFAULTS = Limits()
 _VERDICTS: Final[Mapping[Verdict, "tool_calls.ToolCallVerdict.ValueType"]] = {

@@ -9,7 +9,7 @@ from switchyard.common.v1.usage_pb2 import TokenUsage
 from switchyard.provider.v1 import provider_pb2 as pb
 
 from libs.errors import Kind
-from services.provider_adapter import attempts
+from services.provider_adapter import waiting
 from services.provider_adapter.http_calls import HttpCalls, open_http_calls
 from tests.integration.provider_adapter.conftest import CREDENTIAL, Adapter, adapter_on, limits, request
 from tests.integration.provider_adapter.scripted_upstream import (
@@ -247,7 +247,7 @@ async def test_a_reply_that_is_cut_fails(adapter: Adapter, upstream: ScriptedUps
 async def test_a_reply_beyond_the_bound_fails(
     adapter: Adapter, upstream: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attempts, "BODY_LIMIT_BYTES", 1000)
+    monkeypatch.setattr(waiting, "BODY_LIMIT_BYTES", 1000)
     upstream.answer(whole({**REPLY, "padding": "x" * 2000}))
 
     assert "too large" in (await adapter.run()).failure["provider_message"]
