@@ -97,6 +97,22 @@ class Call:
                 return rest
             raise ProviderFailedError(_cut(self.status)) from error
 
+    async def read_some(self, most_bytes: int) -> bytes:
+        """The body, or what had come when it was this long; ends the call.
+
+        Raises:
+            ProviderFailedError: the connection broke.
+        """
+        parts: list[bytes] = []
+        size = 0
+        try:
+            while size < most_bytes and (part := await self.read()):
+                parts.append(part)
+                size += len(part)
+        finally:
+            self.close(complete=self.at_end)
+        return b"".join(parts)
+
     @property
     def at_end(self) -> bool:
         """Whether the body has arrived and been read, so that a further read would give nothing."""

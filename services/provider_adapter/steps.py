@@ -88,15 +88,7 @@ class StepCalls:
 
     async def _look(self, upstream: Upstream, address: str) -> bytes:
         call = await self.get(upstream, address)
-        parts: list[bytes] = []
-        size = 0
-        try:
-            while size < _MOST_BYTES and (part := await call.read()):
-                parts.append(part)
-                size += len(part)
-        finally:
-            call.close(complete=call.at_end)
-        return b"".join(parts)
+        return await call.read_some(_MOST_BYTES)
 
     async def _stop(self, upstream: Upstream, address: str) -> None:
         with suppress(TimeoutError, ProviderFailedError):

@@ -34,12 +34,5 @@ class TokenCalls:
 
     async def _ask(self, url: str, headers: Mapping[str, str], body: bytes, proxy: str) -> Answer:
         call = await self._calls.post(url, headers, body, _CONNECT_S, proxy)
-        parts: list[bytes] = []
-        size = 0
-        try:
-            while size < _MOST_BYTES and (part := await call.read()):
-                parts.append(part)
-                size += len(part)
-        finally:
-            call.close(complete=call.at_end)
-        return Answer(call.status, b"".join(parts)[:_MOST_BYTES])
+        answer = await call.read_some(_MOST_BYTES)
+        return Answer(call.status, answer[:_MOST_BYTES])

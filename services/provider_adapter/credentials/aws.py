@@ -10,11 +10,10 @@ or with `api_key`; `region` in it is the region where the address does not name 
 import asyncio
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
-
-import orjson
+from typing import NamedTuple
 
 from services.provider_adapter.credentials.port import Authorizer
+from services.provider_adapter.credentials.written import texts_in
 from services.provider_adapter.protocols.failures import Failure, FailureClass, ProviderFailedError
 
 _HOST = re.compile(r"^https?://(?:[^/]*\.)?(bedrock(?:-runtime|-mantle)?)(?:-fips)?\.([a-z]{2}(?:-[a-z]+)+-\d)\.")
@@ -41,11 +40,7 @@ def aws_authorizer(credential: str, base_url: str) -> Authorizer | None:
     """
     if not credential.startswith("{"):
         return None
-    try:
-        fields: dict[str, Any] = orjson.loads(credential)
-    except orjson.JSONDecodeError:
-        fields = {}
-    told = {name: value for name, value in fields.items() if isinstance(value, str) and value}
+    told = texts_in(credential)
     if "api_key" in told:
         return BearerAuthorizer(told["api_key"])
     if "access_key_id" not in told or "secret_access_key" not in told:

@@ -17,12 +17,11 @@ import base64
 import hashlib
 from collections.abc import Callable, Mapping
 from email.utils import formatdate
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
-import orjson
-
 from services.provider_adapter.credentials.port import Authorizer, Place
+from services.provider_adapter.credentials.written import texts_in
 from services.provider_adapter.protocols.failures import Failure, FailureClass, ProviderFailedError
 
 COMPARTMENT = "compartmentId"
@@ -52,11 +51,7 @@ def oracle_authorizer(credential: str, place: Place) -> Authorizer | None:
     """
     if not credential.startswith("{"):
         return None
-    try:
-        fields: dict[str, Any] = orjson.loads(credential)
-    except orjson.JSONDecodeError:
-        fields = {}
-    told = {name: value for name, value in fields.items() if isinstance(value, str) and value}
+    told = texts_in(credential)
     if not {"tenancy", "user", "fingerprint", "key"} <= told.keys():
         raise _of_no_use("The credential is neither a key nor an object with tenancy, user, fingerprint and key.")
     # In variables a PEM often has its line ends written out.

@@ -13,9 +13,9 @@ from typing import Any
 
 import orjson
 
-from services.provider_adapter.protocols.attachments import attachment_of, text_of
-from services.provider_adapter.protocols.chat_body import cannot_carry, write_body
+from services.provider_adapter.protocols.chat_body import write_body
 from services.provider_adapter.protocols.conversation import AssistantTurn, Conversation, Part, Result, texts_of
+from services.provider_adapter.protocols.plain_words import plain_words
 
 STATE = "gigachat_"
 """Before the provider's own id of a call's state, in the id that chat gives to the call."""
@@ -95,16 +95,4 @@ def _result(result: Result) -> str:
 
 
 def _text(parts: list[Part]) -> str:
-    texts: list[str] = []
-    for part in parts:
-        if part.get("type") == "text":
-            texts.extend(texts_of([part]))
-            continue
-        attachment = attachment_of(part)
-        if attachment is None:
-            continue
-        text = text_of(attachment)
-        if text is None:
-            raise cannot_carry("images, sound or files that are not text")
-        texts.append(f"{attachment.name}:\n{text}" if attachment.name else text)
-    return "\n\n".join(texts)
+    return plain_words(parts, "images, sound or files that are not text")

@@ -11,7 +11,7 @@ where there are results) and LiteLLM's `oci/chat` (calls of the generic kind are
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from services.provider_adapter.protocols.attachments import attachment_of, text_of
+from services.provider_adapter.protocols.attachments import attachment_of
 from services.provider_adapter.protocols.chat_body import cannot_carry, write_body
 from services.provider_adapter.protocols.conversation import (
     AssistantTurn,
@@ -23,6 +23,7 @@ from services.provider_adapter.protocols.conversation import (
     texts_of,
 )
 from services.provider_adapter.protocols.oci.forms import Form
+from services.provider_adapter.protocols.plain_words import plain_words
 
 _BLANK = " "
 _DETAILS = frozenset({"auto", "low", "high"})
@@ -152,16 +153,4 @@ def _text(text: str) -> Item:
 
 def _words(parts: list[Part]) -> str:
     """What parts say where nothing but text is taken."""
-    texts: list[str] = []
-    for part in parts:
-        if part.get("type") == "text":
-            texts.extend(texts_of([part]))
-            continue
-        attachment = attachment_of(part)
-        if attachment is None:
-            continue
-        text = text_of(attachment)
-        if text is None:
-            raise cannot_carry("images in this place, sound, or files that are not text")
-        texts.append(f"{attachment.name}:\n{text}" if attachment.name else text)
-    return "\n\n".join(texts)
+    return plain_words(parts, "images in this place, sound, or files that are not text")

@@ -6,9 +6,10 @@ name; a single question is told as it is.
 
 from typing import Any, NamedTuple
 
-from services.provider_adapter.protocols.attachments import attachment_of, text_of
+from services.provider_adapter.protocols.attachments import Attachment
 from services.provider_adapter.protocols.chat_body import cannot_carry
 from services.provider_adapter.protocols.conversation import AssistantTurn, Conversation, Part, UserTurn, texts_of
+from services.provider_adapter.protocols.plain_words import plain_words
 
 
 class Told(NamedTuple):
@@ -63,19 +64,10 @@ def _transcript(messages: list[dict[str, Any]]) -> str:
 
 
 def _text(parts: list[Part], images: list[str]) -> str:
-    texts: list[str] = []
-    for part in parts:
-        if part.get("type") == "text":
-            texts.extend(texts_of([part]))
-            continue
-        attachment = attachment_of(part)
-        if attachment is None:
-            continue
-        if attachment.kind == "image_url":
+    def takes(attachment: Attachment) -> bool:
+        is_image = attachment.kind == "image_url"
+        if is_image:
             images.append(attachment.url or f"data:{attachment.mime_type};base64,{attachment.data}")
-            continue
-        text = text_of(attachment)
-        if text is None:
-            raise cannot_carry("sound, video or files that are not text")
-        texts.append(f"{attachment.name}:\n{text}" if attachment.name else text)
-    return "\n\n".join(texts)
+        return is_image
+
+    return plain_words(parts, "sound, video or files that are not text", takes)
